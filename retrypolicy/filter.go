@@ -1,0 +1,91 @@
+package retrypolicy
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"go.temporal.io/sdk/temporal"
+)
+
+// Filter decides whether an error is retried. It is called on the worker, by
+// one goroutine per call, and never when its answer cannot matter: after the
+// last attempt, for permanent errors, for cancellations. One that panics has
+// said no; the panic is logged.
+type Filter func(err error, a Attempt) bool
+
+// ErrorIs retries errors that match one of targets by errors.Is.
+func ErrorIs(targets ...error) Filter {
+	return func(err error, _ Attempt) bool {
+		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
+	}
+}
+
+// ErrorAs retries errors that have an E in their chain, as errors.As finds it.
+// E is an error type such as *net.OpError, or any interface.
+func ErrorAs[E any]() Filter {
+	return func(err error, _ Attempt) bool {
+		var target E
+		return errors.As(err, &target)
+	}
+}
+
+// ErrorType retries Temporal application errors of one of these types, the
+// ones temporal.NewApplicationError was given, anywhere in the chain.
+func ErrorType(types ...string) Filter {
+	return func(err error, _ Attempt) bool {
+		for err != nil {
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) {
+				return false
+			}
+			if slices.Contains(types, app.Type()) {
+				return true
+			}
+			err = app.Unwrap()
+		}
+		return false
+	}
+}
+
+// If retries errors the predicate says yes to. The attempt tells it the
+// attempt's number, the time since the first one started, the method, its
+// arguments and the earlier outcomes.
+func If(predicate func(err error, a Attempt) bool) Filter { return predicate }
+
+// Not turns a filter round.
+func Not(f Filter) Filter {
+	return func(err error, a Attempt) bool { return !f(err, a) }
+}
+
+// Retries tells whether err, the outcome of a, is one to retry. The second
+// result reports filters that panicked, each of which counted as no.
+func (p *Policy) Retries(err error, a Attempt) (bool, error) {
+	if IsPermanent(err) {
+		return false, nil
+	}
+	if len(p.RetryOn) == 0 {
+		return true, nil
+	}
+	var problems error
+	for i, f := range p.RetryOn {
+		yes, problem := ask(f, err, a)
+		if problem != nil {
+			problems = errors.Join(problems, fmt.Errorf("RetryOn[%d] %w", i, problem))
+		}
+		if yes {
+			return true, problems
+		}
+	}
+	return false, problems
+}
+
+func ask(f Filter, err error, a Attempt) (yes bool, problem error) {
+	defer func() {
+		if r := recover(); r != nil {
+			yes, problem = false, fmt.Errorf("panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return f(err, a), nil
+}

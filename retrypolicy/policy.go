@@ -1,0 +1,174 @@
+package retrypolicy
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+const (
+	// DefaultWait is the base wait of a policy whose Wait is zero.
+	DefaultWait = time.Second
+	// DefaultInPlace is how long a worker waits itself when InPlace is zero.
+	// Temporal servers with default settings cannot retry sooner than about
+	// one second after a failure.
+	DefaultInPlace = time.Second
+	// LongestWait bounds every wait, so that no formula overflows.
+	LongestWait = 365 * 24 * time.Hour
+	// MostRetries bounds NumRetries.
+	MostRetries = 1_000_000
+
+	// NoWait as Policy.Wait retries at once.
+	NoWait time.Duration = -1
+)
+
+// Policy says what is retried and how long to wait in between. It is plain
+// data: copy it, compare fields, keep it in a variable. Checked by Check.
+type Policy struct {
+	// NumRetries is the number of retries after the first attempt, from 0
+	// (the default: one attempt) to MostRetries. A method's body is started
+	// at most NumRetries+1 times per call.
+	NumRetries int
+
+	// Backoff is how the wait grows: Exponential (the default, when nil),
+	// Linear, Fibonacci, Constant, or a BackoffFunc.
+	Backoff Backoff
+
+	// Wait is the base wait of the backoff. Zero means DefaultWait; NoWait
+	// means none. No other negative value is allowed.
+	Wait time.Duration
+
+	// MaxWait caps every computed wait. Zero means LongestWait. A delay asked
+	// for by After is not capped.
+	MaxWait time.Duration
+
+	// Jitter spreads the waits. The zero value is FullJitter.
+	Jitter Jitter
+
+	// RetryOn lists the filters an error is offered to, in order; it is
+	// retried if one of them says yes. Empty means every error. Errors made
+	// by Permanent, non-retryable Temporal application errors and
+	// cancellations are never retried. A result refused by a validator is
+	// always retried, whatever stands here.
+	RetryOn []Filter
+
+	// InPlace is the longest wait the worker sleeps itself, slot kept,
+	// heartbeating; a longer one is handed to the Temporal server, which
+	// frees the slot. Zero means DefaultInPlace; negative means always the
+	// server; a large value means always the worker.
+	InPlace time.Duration
+}
+
+// FieldError says which field of a definition is wrong, and what is allowed.
+type FieldError struct {
+	Field   string // such as "Retry.NumRetries"
+	Value   any    // what it is
+	Allowed string // such as "must be 0 or more"
+}
+
+func (e *FieldError) Error() string {
+	if s, ok := e.Value.(string); ok {
+		return fmt.Sprintf("%s %q: %s", e.Field, s, e.Allowed)
+	}
+	return fmt.Sprintf("%s %v: %s", e.Field, e.Value, e.Allowed)
+}
+
+// Check returns nil, or every mistake in the policy, each a *FieldError.
+func (p *Policy) Check() error {
+	var errs []error
+	bad := func(field string, value any, allowed string) {
+		errs = append(errs, &FieldError{Field: field, Value: value, Allowed: allowed})
+	}
+	if p.NumRetries < 0 || p.NumRetries > MostRetries {
+		bad("NumRetries", p.NumRetries, fmt.Sprintf("must be from 0 (no retries) to %d", MostRetries))
+	}
+	if c, ok := p.Backoff.(interface{ check() error }); ok {
+		if err := c.check(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if p.Wait < 0 && p.Wait != NoWait || p.Wait > LongestWait {
+		bad("Wait", p.Wait, fmt.Sprintf("must be positive, 0 (the default, %v) or NoWait, and at most %v", DefaultWait, LongestWait))
+	}
+	if p.MaxWait < 0 || p.MaxWait > LongestWait {
+		bad("MaxWait", p.MaxWait, fmt.Sprintf("must be positive, or 0 (the default, %v)", LongestWait))
+	}
+	if err := p.Jitter.check(); err != nil {
+		errs = append(errs, err)
+	}
+	for i, f := range p.RetryOn {
+		if f == nil {
+			bad(fmt.Sprintf("RetryOn[%d]", i), "nil", "must be a filter such as retrypolicy.ErrorIs(io.EOF)")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Attempts is the most attempts a call may start: NumRetries+1.
+func (p *Policy) Attempts() int { return p.NumRetries + 1 }
+
+// BaseWait is Wait with its default applied; 0 for NoWait.
+func (p *Policy) BaseWait() time.Duration {
+	switch p.Wait {
+	case 0:
+		return DefaultWait
+	case NoWait:
+		return 0
+	default:
+		return p.Wait
+	}
+}
+
+// InPlaceWait is InPlace with its default applied; 0 when every wait is the
+// server's.
+func (p *Policy) InPlaceWait() time.Duration {
+	switch {
+	case p.InPlace == 0:
+		return DefaultInPlace
+	case p.InPlace < 0:
+		return 0
+	default:
+		return min(p.InPlace, LongestWait)
+	}
+}
+
+// Ceiling is the longest the wait after failed attempt n (from 1) can be,
+// before jitter: the backoff's value, between 0 and MaxWait.
+func (p *Policy) Ceiling(n int) time.Duration {
+	base := p.BaseWait()
+	if base == 0 {
+		return 0
+	}
+	backoff := p.Backoff
+	if backoff == nil {
+		backoff = Exponential
+	}
+	return min(max(backoff.Ceiling(base, max(n, 1)), 0), p.maxWait())
+}
+
+// Delay is the wait after failed attempt n (from 1), jitter applied. Unless
+// the ceiling is 0, it is never 0. random is a source such as
+// math/rand/v2.Int64N: uniform in [0, n).
+func (p *Policy) Delay(n int, random func(n int64) int64) time.Duration {
+	ceiling := p.Ceiling(n)
+	if ceiling <= 0 {
+		return 0
+	}
+	return min(p.Jitter.apply(ceiling, random), p.maxWait())
+}
+
+func (p *Policy) maxWait() time.Duration {
+	if p.MaxWait > 0 {
+		return p.MaxWait
+	}
+	return LongestWait
+}
+
+// saturate turns a product that may be out of range into a wait.
+func saturate(f float64) time.Duration {
+	if math.IsNaN(f) || f > float64(LongestWait) {
+		return LongestWait
+	}
+	return time.Duration(f)
+}
