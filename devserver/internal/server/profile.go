@@ -60,4 +60,3 @@ func AddDynamicConfig(values map[string]any, setting string) error {
 	values[key] = value
 	return nil
 }
-

@@ -1,0 +1,93 @@
+package activity
+
+import (
+	"context"
+	"log/slog"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// Info is what Temporal tells about the running activity.
+type Info = activity.Info
+
+// ErrResultPending is returned by a method whose result somebody else will
+// report. The engine passes it through; nothing is judged or retried.
+var ErrResultPending = activity.ErrResultPending //nolint:gochecknoglobals // Temporal compares it by identity
+
+// IsActivity tells whether ctx is that of an activity on a worker or in a test
+// environment, and not of a call in this process.
+func IsActivity(ctx context.Context) bool { return activity.IsActivity(ctx) }
+
+// GetInfo is what Temporal tells about the running activity; its zero value in
+// a call in this process. Info.Attempt counts server attempts, which are not
+// the engine's: use len(Previous(ctx))+1.
+func GetInfo(ctx context.Context) Info {
+	if !IsActivity(ctx) {
+		return Info{}
+	}
+	return activity.GetInfo(ctx)
+}
+
+// GetLogger is the worker's logger with the activity's fields; in a call in
+// this process, slog's default one.
+func GetLogger(ctx context.Context) log.Logger {
+	if !IsActivity(ctx) {
+		return log.NewStructuredLogger(slog.Default())
+	}
+	return activity.GetLogger(ctx)
+}
+
+// GetClient is the worker's Temporal client; nil in a call in this process.
+func GetClient(ctx context.Context) client.Client {
+	if !IsActivity(ctx) {
+		return nil
+	}
+	return activity.GetClient(ctx)
+}
+
+// RecordHeartbeat tells Temporal that the method is alive, and keeps details
+// for later attempts. It ends the engine's automatic heartbeats for this
+// attempt. It does nothing in a call in this process.
+func RecordHeartbeat(ctx context.Context, details ...any) {
+	if IsActivity(ctx) {
+		activity.RecordHeartbeat(ctx, details...)
+	}
+}
+
+// HasHeartbeatDetails tells whether an earlier attempt left details.
+func HasHeartbeatDetails(ctx context.Context) bool {
+	return IsActivity(ctx) && activity.HasHeartbeatDetails(ctx)
+}
+
+// GetHeartbeatDetails decodes the details an earlier attempt left, an error
+// if there are none.
+func GetHeartbeatDetails(ctx context.Context, details ...any) error {
+	if !IsActivity(ctx) {
+		return temporal.ErrNoData
+	}
+	return activity.GetHeartbeatDetails(ctx, details...)
+}
+
+// Previous are the outcomes of the call's earlier attempts, in order; empty in
+// the first. Use it inside a method, to tell a service what was wrong with its
+// last answer.
+func Previous(ctx context.Context) []retrypolicy.Outcome { return attempt.Previous(ctx) }
+
+// LastRefusal is the newest earlier result that a validator refused, and why;
+// ok is false if there is none, or it was too large to keep.
+func LastRefusal[Out any](ctx context.Context) (result Out, reason string, ok bool) {
+	previous := Previous(ctx)
+	for i := len(previous) - 1; i >= 0; i-- {
+		if o := previous[i]; o.Verdict == retrypolicy.Refused {
+			result, err := retrypolicy.ResultOf[Out](o)
+			return result, o.Reason, err == nil
+		}
+	}
+	return result, "", false
+}

@@ -1,0 +1,177 @@
+package activity
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/hosting"
+)
+
+// Definition is a named worker type with its options. S is what methods are
+// called on: a pointer to a struct, or an interface that callers know and
+// workers implement. Shared by callers and workers, safe for concurrent use.
+type Definition[S any] struct {
+	d *definition
+}
+
+// definition is what a Definition is without its type.
+type definition struct {
+	name    string
+	options Options
+
+	mu      sync.Mutex
+	methods []*method
+}
+
+// method is what a handle is without its types.
+type method struct {
+	activityType string
+	options      Options // of the definition, with the method's own applied
+	spec         attempt.Spec
+	// function makes what Temporal registers, for an implementation.
+	function func(impl any) any
+}
+
+// Define declares a worker type. It panics where NewDefinition returns an
+// error, which suits package variables.
+func Define[S any](name string, options Options) *Definition[S] {
+	d, err := NewDefinition[S](name, options)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// NewDefinition declares a worker type: for options read from configuration.
+// The error names every field that is wrong.
+func NewDefinition[S any](name string, options Options) (*Definition[S], error) {
+	if err := checkName("definition name", name); err != nil {
+		return nil, err
+	}
+	if err := options.check(); err != nil {
+		return nil, named(name, err)
+	}
+	return &Definition[S]{d: &definition{name: name, options: options}}, nil
+}
+
+// Name is the definition's name.
+func (d *Definition[S]) Name() string { return d.d.name }
+
+// ActivityTypes are the names under which Temporal knows the methods, sorted.
+func (d *Definition[S]) ActivityTypes() []string {
+	d.d.mu.Lock()
+	defer d.d.mu.Unlock()
+	types := make([]string, 0, len(d.d.methods))
+	for _, m := range d.d.methods {
+		types = append(types, m.activityType)
+	}
+	slices.Sort(types)
+	return types
+}
+
+// named puts the name of a definition or method before each mistake.
+func named(name string, err error) error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a list is taken apart
+		var errs []error
+		for _, e := range many.Unwrap() {
+			errs = append(errs, named(name, e))
+		}
+		return errors.Join(errs...)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// checkName refuses names that Temporal reserves or that a dot would split.
+func checkName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%s %q: must not be empty", what, name)
+	case strings.HasPrefix(name, "__temporal_"):
+		return fmt.Errorf("%s %q: must not start with __temporal_, which is Temporal's", what, name)
+	case strings.ContainsAny(name, " \t\n/") || len(name) > 200:
+		return fmt.Errorf("%s %q: must be at most 200 bytes without spaces or slashes", what, name)
+	}
+	return nil
+}
+
+// add declares m, unless its name is taken or its owner has no such method.
+func (d *definition) add(m *method) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, other := range d.methods {
+		if other.activityType == m.activityType {
+			return fmt.Errorf("%s: declared twice; each method needs a name of its own", m.activityType)
+		}
+	}
+	d.methods = append(d.methods, m)
+	return nil
+}
+
+// checkMethod returns an error unless name is one of S's methods.
+func checkMethod[S any](definition, name string) error {
+	t := reflect.TypeFor[S]()
+	if _, ok := t.MethodByName(name); ok {
+		return nil
+	}
+	names := make([]string, 0, t.NumMethod())
+	for m := range t.NumMethod() {
+		names = append(names, t.Method(m).Name)
+	}
+	has := "it has none that is exported"
+	if len(names) > 0 {
+		has = "it has " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("%s: method name %q: %v has no such method; %s", definition, name, t, has)
+}
+
+// Bind joins the definition and an implementation of it, for worker.Register
+// and testsuite.Register.
+func (d *Definition[S]) Bind(impl S) *hosting.Registration {
+	r := &hosting.Registration{Name: d.d.name, Impl: impl, Methods: d.d.hosted}
+	if v := reflect.ValueOf(impl); !v.IsValid() || isNilable(v.Kind()) && v.IsNil() {
+		r.Err = fmt.Errorf("%s: its implementation is nil; want a %v", d.d.name, reflect.TypeFor[S]())
+	}
+	return r
+}
+
+func (d *definition) hosted() []*hosting.Method {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	methods := make([]*hosting.Method, 0, len(d.methods))
+	for _, m := range d.methods {
+		methods = append(methods, m.hosted())
+	}
+	return methods
+}
+
+func (m *method) hosted() *hosting.Method {
+	return &hosting.Method{Spec: &m.spec, Function: m.function, Err: m.ready()}
+}
+
+func isNilable(k reflect.Kind) bool {
+	switch k {
+	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
+		return true
+	default:
+		return false
+	}
+}
+
+// PolicySpec is what the engine needs of options for an activity that exists
+// already; package worker uses it.
+func PolicySpec(activityType string, options Options) (*attempt.Spec, error) {
+	if err := checkName("activity type", activityType); err != nil {
+		return nil, err
+	}
+	m, err := newMethod(activityType, options, MethodOptions[None, None]{})
+	if err != nil {
+		return nil, err
+	}
+	m.spec.CloneArgs = true // their types are not known here
+	return &m.spec, nil
+}

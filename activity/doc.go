@@ -1,0 +1,27 @@
+// Package activity declares workers: types whose methods run as Temporal
+// activities under a policy, and the typed handles through which workflows and
+// programs call them.
+//
+//	type LLM struct{ client *http.Client }
+//
+//	func (l *LLM) Generate(ctx context.Context, prompt string) (Reply, error) { … }
+//
+//	var llm = activity.Define[*LLM]("LLM", activity.Options{
+//		Retry:          retrypolicy.Policy{NumRetries: 5},
+//		AttemptTimeout: 20 * time.Second,
+//		CallTimeout:    2 * time.Minute,
+//	})
+//
+//	var Generate = activity.Method(llm, "Generate", (*LLM).Generate, activity.MethodOptions[string, Reply]{
+//		RetryUntil: []validation.Validator[Reply]{confident},
+//	})
+//
+// The same handle serves three callers:
+//
+//	reply, err := Generate.Execute(ctx, prompt).Get(ctx)   // workflow code
+//	call, err := Generate.Submit(ctx, client, prompt)      // any program: a standalone activity
+//	reply, err := Generate.Inline(&LLM{}).Call(ctx, prompt) // this process, no server
+//
+// A file of methods needs no other package of this name: what methods use of
+// Temporal's own is here too, such as GetInfo and RecordHeartbeat.
+package activity

@@ -1,0 +1,158 @@
+package activity
+
+import (
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/concurry-go/concurry/internal/attempt"
+)
+
+// Handle is what callers need of a method or function: its name, its policy
+// and its types. Immutable and safe for concurrent use.
+type Handle[In, Out any] struct {
+	m    *method
+	call CallOptions
+}
+
+// CallOptions refine single calls; see Handle.With. Zero fields change nothing.
+type CallOptions struct {
+	// ID identifies the activity: Submit makes one up otherwise, and refuses
+	// a second call with the ID of one that runs.
+	ID string
+	// TaskQueue replaces Options.TaskQueue.
+	TaskQueue string
+	// Summary is a line for Temporal's web UI.
+	Summary string
+	// NumRetries, if not nil, replaces the policy's.
+	NumRetries *int
+	// AttemptTimeout and CallTimeout replace the method's.
+	AttemptTimeout, CallTimeout time.Duration
+}
+
+// With returns the handle for calls with other options. Bad ones make the
+// call fail with an error that names them, before anything runs.
+func (h Handle[In, Out]) With(o CallOptions) Handle[In, Out] {
+	h.call = o
+	return h
+}
+
+// ActivityType is the name under which Temporal knows the method.
+func (h Handle[In, Out]) ActivityType() string { return h.m.activityType }
+
+// plan is a method with a call's options applied.
+type plan struct {
+	*method
+	header    *commonpb.Payload
+	taskQueue string
+}
+
+func (h Handle[In, Out]) plan() (*plan, error) {
+	m := h.m
+	if c := h.call; c.NumRetries != nil || c.AttemptTimeout != 0 || c.CallTimeout != 0 {
+		changed := *m
+		if c.NumRetries != nil {
+			changed.options.Retry.NumRetries = *c.NumRetries
+		}
+		if c.AttemptTimeout != 0 {
+			changed.options.AttemptTimeout = c.AttemptTimeout
+		}
+		if c.CallTimeout != 0 {
+			changed.options.CallTimeout = c.CallTimeout
+		}
+		if err := changed.options.check(); err != nil {
+			return nil, named(m.activityType, err)
+		}
+		changed.spec.Retry = changed.options.Retry
+		changed.spec.AttemptTimeout, changed.spec.CallTimeout = changed.options.AttemptTimeout, changed.options.CallTimeout
+		m = &changed
+	}
+	if err := m.ready(); err != nil {
+		return nil, err
+	}
+	p := &plan{method: m, taskQueue: m.options.TaskQueue}
+	if h.call.TaskQueue != "" {
+		p.taskQueue = h.call.TaskQueue
+	}
+	var err error
+	p.header, err = m.spec.Header()
+	if err != nil {
+		return nil, named(m.activityType, err)
+	}
+	return p, nil
+}
+
+// Execute starts the method as an activity of a workflow. It never blocks;
+// the future has the result, or the error of options that are wrong.
+//
+// Set in ctx by workflow.WithActivityOptions, these keep their meaning:
+// TaskQueue where neither the definition nor the call has one, ActivityID,
+// WaitForCancellation, Priority, VersioningIntent, DisableEagerExecution.
+// Timeouts and retries are the method's.
+func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
+	p, err := h.plan()
+	if err != nil {
+		future, settable := workflow.NewFuture(ctx)
+		settable.SetError(err)
+		return Future[Out]{future}
+	}
+	options := workflow.GetActivityOptions(ctx)
+	if p.taskQueue != "" {
+		options.TaskQueue = p.taskQueue
+	}
+	if h.call.ID != "" {
+		options.ActivityID = h.call.ID
+	}
+	if h.call.Summary != "" {
+		options.Summary = h.call.Summary
+	}
+	options.StartToCloseTimeout = p.startToClose()
+	options.ScheduleToCloseTimeout = p.options.CallTimeout
+	options.HeartbeatTimeout = p.heartbeat()
+	options.RetryPolicy = p.retryPolicy()
+	ctx = attempt.WithHeader(workflow.WithActivityOptions(ctx, options), p.header)
+	return Future[Out]{workflow.ExecuteActivity(ctx, p.activityType, pack(in)...)}
+}
+
+// retryPolicy is Temporal's part: none but a far backstop where the engine
+// counts. Failures of the SDK itself, which no other attempt would mend, end
+// the call at once: arguments that cannot be decoded and results that cannot
+// be encoded ("wrapError"; the engine uses this type for nothing), and results
+// beyond the server's limit.
+func (p *plan) retryPolicy() *temporal.RetryPolicy {
+	if !p.spec.Governs() {
+		return p.options.Retry.Temporal()
+	}
+	policy := p.options.Retry.Backstop()
+	policy.NonRetryableErrorTypes = []string{"wrapError", "payloadSizeError"}
+	return policy
+}
+
+func (p *plan) heartbeat() time.Duration {
+	if !p.spec.Governs() {
+		return 0 // nobody would beat
+	}
+	return p.options.heartbeat()
+}
+
+// Future is the result of Execute, for workflow code.
+type Future[Out any] struct {
+	future workflow.Future
+}
+
+// Get waits for the result. Errors are Temporal's: an *temporal.ActivityError
+// around what the method returned; validation.As finds a
+// RetryValidationError.
+func (f Future[Out]) Get(ctx workflow.Context) (Out, error) {
+	var out Out
+	err := f.future.Get(ctx, &out)
+	return out, err
+}
+
+// IsReady tells whether Get returns at once.
+func (f Future[Out]) IsReady() bool { return f.future.IsReady() }
+
+// Future is the future itself, for workflow.Selector.
+func (f Future[Out]) Future() workflow.Future { return f.future }

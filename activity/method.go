@@ -1,0 +1,190 @@
+package activity
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/validation"
+)
+
+// MethodHandle is one method of a definition. It is made by Method and
+// NewMethod, immutable, and safe for concurrent use.
+type MethodHandle[S, In, Out any] struct {
+	Handle[In, Out]
+	body func(S, context.Context, In) (Out, error)
+}
+
+// FuncHandle is a plain function under a policy, made by Func and NewFunc.
+type FuncHandle[In, Out any] struct {
+	Handle[In, Out]
+	body func(context.Context, In) (Out, error)
+}
+
+// Method declares a method of a definition: name is the method's, fn the
+// method itself, as in (*LLM).Generate. Temporal knows it as
+// "Definition.Name". Method panics where NewMethod returns an error.
+func Method[S, In, Out any](d *Definition[S], name string, fn func(S, context.Context, In) (Out, error), options MethodOptions[In, Out]) *MethodHandle[S, In, Out] {
+	h, err := NewMethod(d, name, fn, options)
+	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
+// NewMethod declares a method of a definition. The error names what is wrong:
+// a name that is none of S's methods, one declared twice, a bad option.
+func NewMethod[S, In, Out any](d *Definition[S], name string, fn func(S, context.Context, In) (Out, error), options MethodOptions[In, Out]) (*MethodHandle[S, In, Out], error) {
+	if d == nil {
+		return nil, fmt.Errorf("method name %q: its definition is nil", name)
+	}
+	if fn == nil {
+		return nil, fmt.Errorf("%s: method name %q: its function is nil", d.d.name, name)
+	}
+	if err := checkMethod[S](d.d.name, name); err != nil {
+		return nil, err
+	}
+	m, err := newMethod(d.d.name+"."+name, d.d.options, options)
+	if err != nil {
+		return nil, err
+	}
+	m.function = func(impl any) any {
+		receiver := impl.(S)
+		return registered(func(ctx context.Context, in In) (Out, error) { return fn(receiver, ctx, in) })
+	}
+	if err := d.d.add(m); err != nil {
+		return nil, err
+	}
+	return &MethodHandle[S, In, Out]{Handle: Handle[In, Out]{m: m}, body: fn}, nil
+}
+
+// Func declares a plain function, which Temporal knows as name. It panics
+// where NewFunc returns an error.
+func Func[In, Out any](name string, fn func(context.Context, In) (Out, error), policy Options, options MethodOptions[In, Out]) *FuncHandle[In, Out] {
+	h, err := NewFunc(name, fn, policy, options)
+	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
+// NewFunc declares a plain function. The error names what is wrong.
+func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error), policy Options, options MethodOptions[In, Out]) (*FuncHandle[In, Out], error) {
+	if err := checkName("function name", name); err != nil {
+		return nil, err
+	}
+	if fn == nil {
+		return nil, fmt.Errorf("%s: its function is nil", name)
+	}
+	if err := policy.check(); err != nil {
+		return nil, named(name, err)
+	}
+	m, err := newMethod(name, policy, options)
+	if err != nil {
+		return nil, err
+	}
+	m.function = func(any) any { return registered(fn) }
+	return &FuncHandle[In, Out]{Handle: Handle[In, Out]{m: m}, body: fn}, nil
+}
+
+// Bind makes the function registrable; see Definition.Bind.
+func (h *FuncHandle[In, Out]) Bind() *hosting.Registration {
+	return &hosting.Registration{Name: h.m.activityType, Methods: func() []*hosting.Method {
+		return []*hosting.Method{h.m.hosted()}
+	}}
+}
+
+// newMethod applies a method's own options to its definition's.
+func newMethod[In, Out any](activityType string, options Options, own MethodOptions[In, Out]) (*method, error) {
+	if own.ActivityType != "" {
+		activityType = own.ActivityType
+		if err := checkName("ActivityType", activityType); err != nil {
+			return nil, err
+		}
+	}
+	if own.Retry != nil {
+		options.Retry = *own.Retry
+	}
+	if own.AttemptTimeout != 0 {
+		options.AttemptTimeout = own.AttemptTimeout
+	}
+	if own.CallTimeout != 0 {
+		options.CallTimeout = own.CallTimeout
+	}
+	if err := options.check(); err != nil {
+		return nil, named(activityType, err)
+	}
+	m := &method{activityType: activityType, options: options, spec: attempt.Spec{
+		Method: activityType, Retry: options.Retry,
+		AttemptTimeout: options.AttemptTimeout, CallTimeout: options.CallTimeout,
+		JournalBytes: options.JournalBytes, NoHeartbeat: options.HeartbeatTimeout < 0,
+	}}
+	for _, t := range argumentTypes[In]() {
+		m.spec.CloneArgs = m.spec.CloneArgs || sharesMemory(t)
+	}
+	for i, v := range own.RetryUntil {
+		if v == nil {
+			return nil, named(activityType, &retrypolicy.FieldError{Field: fmt.Sprintf("RetryUntil[%d]", i), Value: "nil", Allowed: "must be a validator"})
+		}
+		m.spec.Validators = append(m.spec.Validators, untyped(v))
+	}
+	return m, nil
+}
+
+// untyped is v for the engine, which knows results as any.
+func untyped[Out any](v validation.Validator[Out]) attempt.Validator {
+	return func(result any, a retrypolicy.Attempt) error {
+		if result == nil { // an Out that is an interface, and nil
+			var none Out
+			return v(none, a)
+		}
+		out, ok := result.(Out)
+		if !ok {
+			return fmt.Errorf("the result is a %T, not a %v", result, reflect.TypeFor[Out]())
+		}
+		return v(out, a)
+	}
+}
+
+// ready returns an error unless Temporal could run the method.
+func (m *method) ready() error {
+	if m.options.AttemptTimeout <= 0 && m.options.CallTimeout <= 0 {
+		return fmt.Errorf("%s: AttemptTimeout and CallTimeout are both unset: Temporal needs one of them", m.activityType)
+	}
+	return nil
+}
+
+// startToClose is the timeout of one server attempt.
+func (m *method) startToClose() time.Duration {
+	if !m.spec.Governs() {
+		if m.options.AttemptTimeout > 0 {
+			return m.options.AttemptTimeout
+		}
+		return m.options.CallTimeout
+	}
+	return m.options.Retry.StartToClose(m.options.AttemptTimeout, m.options.CallTimeout)
+}
+
+// sharesMemory tells whether a copy of a t can change the original.
+func sharesMemory(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return true
+	case reflect.Array:
+		return sharesMemory(t.Elem())
+	case reflect.Struct:
+		if t == reflect.TypeFor[time.Time]() {
+			return false // its pointer is to an immutable location
+		}
+		for i := range t.NumField() {
+			if sharesMemory(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,119 @@
+package activity
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/validation"
+)
+
+// Options are what all methods of a definition have in common. The zero value
+// is no retries and no timeout; Temporal needs one of the timeouts.
+type Options struct {
+	// Retry is what is retried, and when. Its zero value is one attempt.
+	Retry retrypolicy.Policy
+
+	// AttemptTimeout bounds one attempt of a method's body. Its context ends
+	// then; one second later a body that goes on is abandoned. Zero is no
+	// bound but the call's.
+	AttemptTimeout time.Duration
+
+	// CallTimeout bounds a call: queueing, all attempts and all waits. Zero is
+	// no bound.
+	CallTimeout time.Duration
+
+	// HeartbeatTimeout is after what silence Temporal gives a worker up. The
+	// engine heartbeats three times as often by itself, until the method does.
+	// Zero means 10 seconds; NoHeartbeat means no heartbeats, so that a dead
+	// worker shows only by a timeout, and a cancellation never reaches a body.
+	HeartbeatTimeout time.Duration
+
+	// TaskQueue is where workers of this definition poll. Submit needs it;
+	// workflows use their own queue if it is empty.
+	TaskQueue string
+
+	// JournalBytes bounds the refused results a call carries along from
+	// attempt to attempt; the oldest are dropped, and the number of those is
+	// told. Zero means 64 KiB; at most 1 MiB.
+	JournalBytes int
+}
+
+// NoHeartbeat as Options.HeartbeatTimeout switches automatic heartbeats off.
+const NoHeartbeat time.Duration = -1
+
+const maxJournalBytes = 1 << 20
+
+// MethodOptions are what one method has beside, or instead of, its
+// definition's Options. Its type parameters are the method's input and output,
+// so that a validator of another type does not compile.
+type MethodOptions[In, Out any] struct {
+	// RetryUntil are the validators a result must pass; a refused one is
+	// retried while the budget lasts.
+	RetryUntil []validation.Validator[Out]
+
+	// Retry replaces the definition's policy if it is not nil.
+	Retry *retrypolicy.Policy
+
+	// AttemptTimeout and CallTimeout replace the definition's if not zero.
+	AttemptTimeout, CallTimeout time.Duration
+
+	// ActivityType replaces the name under which Temporal knows the method,
+	// "Definition.Method": for methods renamed while calls are running.
+	ActivityType string
+}
+
+func (o *Options) check() error {
+	var errs []error
+	if err := o.Retry.Check(); err != nil {
+		errs = append(errs, within("Retry.", err))
+	}
+	errs = append(errs, checkTimeouts(o.AttemptTimeout, o.CallTimeout))
+	if o.HeartbeatTimeout < 0 && o.HeartbeatTimeout != NoHeartbeat || o.HeartbeatTimeout > 0 && o.HeartbeatTimeout < time.Second {
+		errs = append(errs, &retrypolicy.FieldError{Field: "HeartbeatTimeout", Value: o.HeartbeatTimeout, Allowed: "must be at least 1s, 0 (the default, 10s) or NoHeartbeat"})
+	}
+	if o.JournalBytes < 0 || o.JournalBytes > maxJournalBytes {
+		errs = append(errs, &retrypolicy.FieldError{Field: "JournalBytes", Value: o.JournalBytes, Allowed: fmt.Sprintf("must be from 0 (the default, %d) to %d", attempt.DefaultJournalBytes, maxJournalBytes)})
+	}
+	return errors.Join(errs...)
+}
+
+func checkTimeouts(attemptTimeout, callTimeout time.Duration) error {
+	var errs []error
+	for field, value := range map[string]time.Duration{"AttemptTimeout": attemptTimeout, "CallTimeout": callTimeout} {
+		if value < 0 || value > retrypolicy.LongestWait {
+			errs = append(errs, &retrypolicy.FieldError{Field: field, Value: value, Allowed: "must be positive, or 0 for no bound"})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// within puts a prefix before the field of every FieldError in err.
+func within(prefix string, err error) error {
+	var field *retrypolicy.FieldError
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a list is taken apart
+		var errs []error
+		for _, e := range many.Unwrap() {
+			errs = append(errs, within(prefix, e))
+		}
+		return errors.Join(errs...)
+	}
+	if errors.As(err, &field) {
+		return &retrypolicy.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
+	}
+	return err
+}
+
+// heartbeat is HeartbeatTimeout with its default applied; 0 is none.
+func (o *Options) heartbeat() time.Duration {
+	switch {
+	case o.HeartbeatTimeout == 0:
+		return attempt.DefaultHeartbeat
+	case o.HeartbeatTimeout < 0:
+		return 0
+	default:
+		return o.HeartbeatTimeout
+	}
+}

@@ -1,0 +1,104 @@
+package activity
+
+import (
+	"context"
+	"reflect"
+)
+
+// None is the input of methods without arguments, and the output of methods
+// that return an error only.
+type None struct{}
+
+// Args2 is the input of methods with two arguments beside their context.
+type Args2[A, B any] struct {
+	A A
+	B B
+}
+
+// Args3 is the input of methods with three arguments beside their context.
+type Args3[A, B, C any] struct {
+	A A
+	B B
+	C C
+}
+
+// NoInput adapts a method without arguments:
+//
+//	activity.Method(llm, "Ping", activity.NoInput((*LLM).Ping), …)
+func NoInput[S, Out any](fn func(S, context.Context) (Out, error)) func(S, context.Context, None) (Out, error) {
+	return func(s S, ctx context.Context, _ None) (Out, error) { return fn(s, ctx) }
+}
+
+// NoOutput adapts a method that returns an error only.
+func NoOutput[S, In any](fn func(S, context.Context, In) error) func(S, context.Context, In) (None, error) {
+	return func(s S, ctx context.Context, in In) (None, error) { return None{}, fn(s, ctx, in) }
+}
+
+// Two adapts a method with two arguments. Temporal sees two, callers give an
+// Args2.
+func Two[S, A, B, Out any](fn func(S, context.Context, A, B) (Out, error)) func(S, context.Context, Args2[A, B]) (Out, error) {
+	return func(s S, ctx context.Context, in Args2[A, B]) (Out, error) { return fn(s, ctx, in.A, in.B) }
+}
+
+// Three adapts a method with three arguments.
+func Three[S, A, B, C, Out any](fn func(S, context.Context, A, B, C) (Out, error)) func(S, context.Context, Args3[A, B, C]) (Out, error) {
+	return func(s S, ctx context.Context, in Args3[A, B, C]) (Out, error) { return fn(s, ctx, in.A, in.B, in.C) }
+}
+
+// several is implemented by the inputs above, which are not one argument.
+type several interface {
+	pack() []any
+	types() []reflect.Type
+	// function makes what Temporal registers, with one parameter per argument.
+	function(call func(context.Context, any) (any, error)) any
+}
+
+func (None) pack() []any           { return nil }
+func (None) types() []reflect.Type { return nil }
+func (None) function(call func(context.Context, any) (any, error)) any {
+	return func(ctx context.Context) (any, error) { return call(ctx, None{}) }
+}
+
+func (a Args2[A, B]) pack() []any { return []any{a.A, a.B} }
+func (Args2[A, B]) types() []reflect.Type {
+	return []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}
+}
+func (Args2[A, B]) function(call func(context.Context, any) (any, error)) any {
+	return func(ctx context.Context, a A, b B) (any, error) { return call(ctx, Args2[A, B]{a, b}) }
+}
+
+func (a Args3[A, B, C]) pack() []any { return []any{a.A, a.B, a.C} }
+func (Args3[A, B, C]) types() []reflect.Type {
+	return []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B](), reflect.TypeFor[C]()}
+}
+func (Args3[A, B, C]) function(call func(context.Context, any) (any, error)) any {
+	return func(ctx context.Context, a A, b B, c C) (any, error) {
+		return call(ctx, Args3[A, B, C]{a, b, c})
+	}
+}
+
+// pack is in as Temporal's list of arguments.
+func pack[In any](in In) []any {
+	if s, ok := any(in).(several); ok {
+		return s.pack()
+	}
+	return []any{in}
+}
+
+// argumentTypes are the types behind pack.
+func argumentTypes[In any]() []reflect.Type {
+	var in In
+	if s, ok := any(in).(several); ok {
+		return s.types()
+	}
+	return []reflect.Type{reflect.TypeFor[In]()}
+}
+
+// registered is fn with the signature that Temporal calls.
+func registered[In, Out any](fn func(context.Context, In) (Out, error)) any {
+	var in In
+	if s, ok := any(in).(several); ok {
+		return s.function(func(ctx context.Context, in any) (any, error) { return fn(ctx, in.(In)) })
+	}
+	return fn
+}

@@ -1,0 +1,406 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// Host is the engine of one Temporal worker. Add every spec before the worker
+// starts; afterwards it is safe for concurrent use.
+type Host struct {
+	// Clock is time and chance of this worker's calls.
+	Clock Clock
+	// Simulated says that activities run in the SDK's test environment.
+	Simulated Simulation
+	// Slots is how many activities the worker runs at once; a quarter of them
+	// may sleep between attempts.
+	Slots int
+
+	specs    map[string]*hosted
+	sleeping atomic.Int64
+}
+
+// Simulation is which of the SDK's test environments a Host is in.
+type Simulation int
+
+const (
+	// Real is no simulation.
+	Real Simulation = iota
+	// SimulatedWorkflow is TestWorkflowEnvironment: every wait is handed to
+	// it, so that it follows the environment's clock.
+	SimulatedWorkflow
+	// SimulatedActivity is TestActivityEnvironment, which never retries:
+	// every wait is the engine's.
+	SimulatedActivity
+)
+
+// Add makes the engine govern an activity type.
+func (h *Host) Add(s *Spec) {
+	if h.specs == nil {
+		h.specs = map[string]*hosted{}
+	}
+	h.specs[s.Method] = &hosted{spec: s}
+}
+
+// Knows tells whether the engine governs an activity type already.
+func (h *Host) Knows(activityType string) bool { return h.specs[activityType] != nil }
+
+// Interceptor is the host as Temporal sees it.
+func (h *Host) Interceptor() interceptor.WorkerInterceptor { return &workerInterceptor{host: h} }
+
+type workerInterceptor struct {
+	interceptor.WorkerInterceptorBase
+	host *Host
+}
+
+// InterceptActivity puts the engine in the path of activities it knows.
+func (w *workerInterceptor) InterceptActivity(ctx context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	known, ok := w.host.specs[activity.GetInfo(ctx).ActivityType.Name]
+	if !ok {
+		return next
+	}
+	e := &execution{host: w.host, known: known}
+	e.Next = next
+	return e
+}
+
+// execution is one server attempt. It holds everything the attempts in it
+// need, so that a call that succeeds at once costs one allocation and a timer.
+type execution struct {
+	interceptor.ActivityInboundInterceptorBase
+	host  *Host
+	known *hosted
+	out   outbound
+
+	spec  *Spec
+	info  activity.Info
+	heart heart
+	args  []any // of the running attempt
+
+	place, call time.Time // see Room
+
+	first attemptContext // the context of the first attempt here
+	pulse pulse
+}
+
+type outbound struct {
+	interceptor.ActivityOutboundInterceptorBase
+	e *execution
+}
+
+// Init implements interceptor.ActivityInboundInterceptor.
+func (e *execution) Init(out interceptor.ActivityOutboundInterceptor) error {
+	e.out.Next, e.out.e = out, e
+	return e.Next.Init(&e.out)
+}
+
+// RecordHeartbeat implements interceptor.ActivityOutboundInterceptor.
+func (o *outbound) RecordHeartbeat(ctx context.Context, details ...any) {
+	if o.e.spec == nil || o.e.info.IsLocalActivity {
+		o.Next.RecordHeartbeat(ctx, details...)
+		return
+	}
+	o.e.heart.userHeartbeat(ctx, details)
+}
+
+// HasHeartbeatDetails implements interceptor.ActivityOutboundInterceptor.
+func (o *outbound) HasHeartbeatDetails(ctx context.Context) bool {
+	if o.e.spec == nil {
+		return o.Next.HasHeartbeatDetails(ctx)
+	}
+	return o.e.heart.hasUser()
+}
+
+// GetHeartbeatDetails implements interceptor.ActivityOutboundInterceptor.
+func (o *outbound) GetHeartbeatDetails(ctx context.Context, d ...any) error {
+	if o.e.spec == nil {
+		return o.Next.GetHeartbeatDetails(ctx, d...)
+	}
+	return o.e.heart.getUser(ctx, d)
+}
+
+// ExecuteActivity runs attempts until the call is decided or handed back.
+func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	spec, err := e.known.forHeader(interceptor.Header(ctx)[HeaderKey])
+	if err != nil {
+		return nil, final(err)
+	}
+	if !spec.Governs() {
+		return e.Next.ExecuteActivity(ctx, in)
+	}
+	if err := e.prepare(ctx, spec, in); err != nil {
+		return nil, final(err)
+	}
+	defer e.finish()
+	e.start(ctx)
+	out, err := e.attempts(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (e *execution) prepare(ctx context.Context, spec *Spec, in *interceptor.ExecuteActivityInput) error {
+	e.info = e.out.Next.GetInfo(ctx)
+	e.args = in.Args
+	e.heart.out, e.heart.token = e.out.Next, e.info.TaskToken
+	e.heart.simulated = e.host.Simulated != Real
+	e.heart.interval = userInterval
+	if e.info.HeartbeatTimeout > 0 {
+		e.heart.interval = e.info.HeartbeatTimeout / 3
+	}
+	if e.info.IsLocalActivity {
+		e.heart.journal = *Opened(nil, 1) // nothing is carried, and nothing is lost silently
+	} else if err := e.heart.open(ctx, e.info.Attempt); err != nil {
+		return err
+	}
+	e.deadlines()
+	e.spec = spec // from here on heartbeats are the engine's
+	return nil
+}
+
+// deadlines works out until when this server attempt, and the call, can still
+// be answered: the SDK drops what comes after.
+func (e *execution) deadlines() {
+	if e.host.Simulated != Real {
+		// The environment has a clock of its own, and cuts calls itself.
+		return
+	}
+	now := time.Now()
+	if !e.info.Deadline.IsZero() {
+		e.place = e.info.Deadline.Add(-margin(e.info.Deadline.Sub(now)))
+	}
+	if total := e.info.ScheduleToCloseTimeout; total > 0 && !e.info.ScheduledTime.IsZero() {
+		e.call = e.info.ScheduledTime.Add(total - margin(total))
+	}
+}
+
+// margin is what an answer may take to reach the server.
+func margin(total time.Duration) time.Duration {
+	return min(max(total/10, 0), time.Second)
+}
+
+func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	spec, j := e.spec, &e.heart.journal
+	pristine := e.pristine(in.Args)
+	for here := 1; ; here++ {
+		if j.Started >= spec.Retry.Attempts() {
+			return nil, final(spec.Spent(j))
+		}
+		n := e.begin()
+		if here > 1 && !e.info.IsLocalActivity {
+			if err := e.heart.record(ctx); err != nil {
+				return nil, e.refused(ctx, err)
+			}
+		}
+		if here > 1 && pristine != nil {
+			e.args = pristine()
+			in = &interceptor.ExecuteActivityInput{Args: e.args}
+		}
+		out, err := e.run(ctx, in, n)
+		if err == activity.ErrResultPending { //nolint:errorlint // the SDK compares it like this
+			return nil, err
+		}
+		if err == nil && len(spec.Validators) == 0 {
+			return out, nil
+		}
+		cutOff := ctx.Err() != nil
+		if cutOff && err != nil && isContextError(err) {
+			return nil, e.cutOff(ctx, err)
+		}
+		if cutOff && temporal.IsCanceledError(context.Cause(ctx)) && err != nil {
+			return nil, final(err) // cancelled: never retried
+		}
+		room := e.room(ctx)
+		room.Here = room.Here && !cutOff && !errors.Is(err, ErrAbandoned)
+		a := retrypolicy.Attempt{Number: n, Method: spec.Method, Call: e}
+		d := e.judge(out, err, a, room)
+		if d.Problem != nil {
+			e.out.Next.GetLogger(ctx).Error("A retry filter panicked; it counts as no.", "Error", d.Problem)
+		}
+		switch d.Action {
+		case Accept:
+			return out, nil
+		case End:
+			return nil, final(d.Err)
+		case WaitServer:
+			return nil, e.handOver(ctx, d.Err, d.Delay)
+		case WaitHere:
+			if left, ok := e.sleep(ctx, d.Delay); !ok {
+				if temporal.IsCanceledError(context.Cause(ctx)) {
+					return nil, ctx.Err()
+				}
+				return nil, e.handOver(ctx, d.Err, left)
+			}
+		}
+	}
+}
+
+// begin starts the next attempt in the journal.
+func (e *execution) begin() int {
+	h := &e.heart
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal.FirstStart.IsZero() && (e.spec.needsClock() || h.journal.Started > 0) {
+		h.journal.FirstStart = e.host.Clock.Now()
+	}
+	h.userBeats = false
+	return h.journal.begin()
+}
+
+func (e *execution) judge(out any, err error, a retrypolicy.Attempt, room Room) Decision {
+	// Validators and filters are user code and may take their time, or
+	// heartbeat: they run without the lock, on a copy.
+	h := &e.heart
+	h.mu.Lock()
+	j := h.journal
+	j.Outcomes = slices.Clone(j.Outcomes)
+	h.mu.Unlock()
+	d := e.spec.Judge(&j, out, err, a, &e.host.Clock, room, encodeForWire)
+	h.mu.Lock()
+	h.journal = j
+	h.mu.Unlock()
+	return d
+}
+
+func (e *execution) room(ctx context.Context) Room {
+	r := Room{Place: e.place, Call: e.call}
+	switch {
+	case e.info.IsLocalActivity || e.host.Simulated == SimulatedActivity:
+		r.Here = true
+	case e.host.Simulated == SimulatedWorkflow:
+		r.Server = true
+	default:
+		r.Server = true
+		r.Here = !closed(e.out.Next.GetWorkerStopChannel(ctx)) && e.host.mayFallAsleep()
+	}
+	return r
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (h *Host) mayFallAsleep() bool {
+	return h.Slots <= 0 || h.sleeping.Load() < max(int64(h.Slots)/4, 1)
+}
+
+// sleep waits in place. It returns what was left when something came first.
+func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Duration, ok bool) {
+	e.host.sleeping.Add(1)
+	defer e.host.sleeping.Add(-1)
+	start := e.host.Clock.Now()
+	if e.host.Clock.Sleep(d, ctx.Done(), e.out.Next.GetWorkerStopChannel(ctx)) {
+		return 0, true
+	}
+	return max(d-e.host.Clock.Now().Sub(start), 0), false
+}
+
+// handOver gives the call to the server: the journal goes first.
+func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
+	if err := e.heart.record(ctx); err != nil {
+		e.out.Next.GetLogger(ctx).Warn("The journal of a call could not be recorded; the attempts of this server attempt count as lost.", "Error", err)
+	}
+	return handBack(cause, delay)
+}
+
+// cutOff is what a server attempt returns whose body the end of its context
+// has ended, unless that was the attempt's own timeout.
+func (e *execution) cutOff(ctx context.Context, err error) error {
+	if temporal.IsCanceledError(context.Cause(ctx)) {
+		return err // the server asked for it: never retried, never converted
+	}
+	h := &e.heart
+	h.mu.Lock()
+	h.journal.lose(h.journal.Running)
+	h.journal.Running = 0
+	started := h.journal.Started
+	h.mu.Unlock()
+	if started >= e.spec.Retry.Attempts() {
+		return final(e.spec.Spent(&h.journal))
+	}
+	return e.handOver(ctx, fmt.Errorf("attempt %d was cut off: %w", started, context.Cause(ctx)), 0)
+}
+
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || temporal.IsCanceledError(err)
+}
+
+// refused is what a server attempt returns that may not start its next body.
+func (e *execution) refused(ctx context.Context, err error) error {
+	h := &e.heart
+	h.mu.Lock()
+	h.journal.Started--
+	h.journal.Running = 0
+	h.mu.Unlock()
+	if ctx.Err() != nil && isVerdict(err) {
+		return ctx.Err() // the SDK makes of it what the server asked for
+	}
+	return handBack(fmt.Errorf("the server did not take the record of the next attempt: %w", err), time.Second)
+}
+
+// Elapsed implements retrypolicy.Call.
+func (e *execution) Elapsed() time.Duration {
+	first := e.heart.journal.FirstStart
+	if first.IsZero() {
+		first = e.info.StartedTime
+	}
+	return max(e.host.Clock.Now().Sub(first), 0)
+}
+
+// Args implements retrypolicy.Call.
+func (e *execution) Args() []any { return e.args }
+
+// Previous implements retrypolicy.Call.
+func (e *execution) Previous() []retrypolicy.Outcome { return e.heart.journal.earlier() }
+
+// pristine encodes the arguments so that each further attempt gets them as
+// the first did; nil where that is not needed.
+func (e *execution) pristine(args []any) func() []any {
+	if !e.spec.CloneArgs || e.spec.Retry.NumRetries == 0 {
+		return nil
+	}
+	dc := converter.GetDefaultDataConverter()
+	encoded, err := dc.ToPayloads(args...)
+	if err != nil {
+		return nil // not for the default converter: every attempt gets the same
+	}
+	types := make([]reflect.Type, len(args))
+	for i, arg := range args {
+		types[i] = reflect.TypeOf(arg)
+		if types[i] == nil {
+			return nil
+		}
+	}
+	return func() []any {
+		pointers := make([]any, len(types))
+		for i, t := range types {
+			pointers[i] = reflect.New(t).Interface()
+		}
+		if err := dc.FromPayloads(encoded, pointers...); err != nil {
+			return args
+		}
+		fresh := make([]any, len(types))
+		for i, p := range pointers {
+			fresh[i] = reflect.ValueOf(p).Elem().Interface()
+		}
+		return fresh
+	}
+}

@@ -1,0 +1,161 @@
+package attempt
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/interceptor"
+)
+
+// pulse is an execution's one timer: for automatic heartbeats, and for the end
+// of the running attempt.
+type pulse struct {
+	mu      sync.Mutex
+	timer   *time.Timer
+	beats   bool
+	nextAt  time.Time // of the next heartbeat
+	attempt *attemptContext
+	abandon func() // gives the running body up; nil if that cannot be
+	over    bool
+}
+
+// start begins the heartbeats.
+func (e *execution) start(ctx context.Context) {
+	p := &e.pulse
+	p.beats = e.info.HeartbeatTimeout > 0 && !e.spec.NoHeartbeat && !e.info.IsLocalActivity && e.host.Simulated == Real
+	if p.beats {
+		p.nextAt = time.Now().Add(e.heart.interval)
+		p.timer = time.AfterFunc(e.heart.interval, func() { e.tick(ctx) })
+	}
+}
+
+// finish ends everything that the execution has going.
+func (e *execution) finish() {
+	p := &e.pulse
+	p.mu.Lock()
+	p.over = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.mu.Unlock()
+	e.heart.close()
+}
+
+// tick does what is due and sets the timer for what comes next.
+func (e *execution) tick(ctx context.Context) {
+	p := &e.pulse
+	p.mu.Lock()
+	if p.over {
+		p.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	if c := p.attempt; c != nil && !c.deadline.IsZero() {
+		if !now.Before(c.deadline) {
+			c.cancel(context.DeadlineExceeded)
+		}
+		if p.abandon != nil && !now.Before(c.deadline.Add(abandonAfter)) {
+			p.abandon()
+			p.abandon = nil
+		}
+	}
+	due := p.beats && !now.Before(p.nextAt)
+	if due {
+		p.nextAt = now.Add(e.heart.interval)
+	}
+	p.schedule(now)
+	p.mu.Unlock()
+	if due {
+		e.heart.beat(ctx)
+	}
+}
+
+// schedule sets the timer for the earliest thing that comes; under mu.
+func (p *pulse) schedule(now time.Time) {
+	var next time.Time
+	if p.beats {
+		next = p.nextAt
+	}
+	if c := p.attempt; c != nil && !c.deadline.IsZero() {
+		at := c.deadline
+		if !now.Before(at) {
+			at = at.Add(abandonAfter)
+		}
+		if now.Before(at) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if !next.IsZero() {
+		p.timer.Reset(max(next.Sub(now), 0))
+	}
+}
+
+// run runs one attempt of the body.
+func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInput, n int) (any, error) {
+	deadline := e.place
+	if e.spec.AttemptTimeout > 0 {
+		if own := time.Now().Add(e.spec.AttemptTimeout); deadline.IsZero() || own.Before(deadline) {
+			deadline = own
+		}
+	}
+	if n == 1 && deadline.IsZero() {
+		return e.guarded(ctx, in)
+	}
+	c := &e.first
+	if c.parent != nil {
+		c = &attemptContext{} // the body may have kept the first one
+	}
+	c.parent, c.deadline, c.previous = ctx, deadline, e.Previous()
+	defer c.cancel(context.Canceled)
+	if e.spec.AttemptTimeout <= 0 {
+		e.watch(ctx, c, nil)
+		defer e.unwatch()
+		return e.guarded(c, in)
+	}
+	results := make(chan result, 2)
+	e.watch(ctx, c, func() { results <- result{err: ErrAbandoned} })
+	defer e.unwatch()
+	go func() {
+		out, err := e.guarded(c, in)
+		results <- result{out, err}
+	}()
+	r := <-results
+	return r.out, r.err
+}
+
+type result struct {
+	out any
+	err error
+}
+
+func (e *execution) guarded(ctx context.Context, in *interceptor.ExecuteActivityInput) (out any, err error) {
+	defer Recovered(&err)
+	return e.Next.ExecuteActivity(ctx, in)
+}
+
+// watch makes the pulse end c at its deadline.
+func (e *execution) watch(ctx context.Context, c *attemptContext, abandon func()) {
+	if c.deadline.IsZero() {
+		return
+	}
+	p := &e.pulse
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.attempt, p.abandon = c, abandon
+	now := time.Now()
+	if p.timer == nil {
+		p.timer = time.AfterFunc(c.deadline.Sub(now), func() { e.tick(ctx) })
+		return
+	}
+	if !p.beats || c.deadline.Before(p.nextAt) {
+		p.schedule(now)
+	}
+}
+
+func (e *execution) unwatch() {
+	p := &e.pulse
+	p.mu.Lock()
+	p.attempt, p.abandon = nil, nil
+	p.mu.Unlock()
+}

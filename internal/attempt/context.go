@@ -1,0 +1,96 @@
+package attempt
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// attemptContext is the context of one attempt. It differs from the standard
+// library's in being cheap while nobody asks for it: the channel, and the hook
+// on the parent, come with the first Done.
+type attemptContext struct {
+	parent   context.Context
+	deadline time.Time // zero means the parent's
+	previous []retrypolicy.Outcome
+
+	mu     sync.Mutex
+	done   chan struct{}
+	err    error
+	unhook func() bool
+}
+
+type previousKey struct{}
+
+// Previous are the earlier outcomes of the call ctx belongs to.
+func Previous(ctx context.Context) []retrypolicy.Outcome {
+	previous, _ := ctx.Value(previousKey{}).([]retrypolicy.Outcome)
+	return previous
+}
+
+// Deadline implements context.Context.
+func (c *attemptContext) Deadline() (time.Time, bool) {
+	d, ok := c.parent.Deadline()
+	if !c.deadline.IsZero() && (!ok || c.deadline.Before(d)) {
+		return c.deadline, true
+	}
+	return d, ok
+}
+
+// Done implements context.Context.
+func (c *attemptContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.err != nil {
+			close(c.done)
+		} else {
+			c.unhook = context.AfterFunc(c.parent, func() { c.cancel(c.parent.Err()) })
+		}
+	}
+	return c.done
+}
+
+// Err implements context.Context.
+func (c *attemptContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		// Without a hook nobody else notices, and with one it may be late.
+		if err := c.parent.Err(); err != nil {
+			c.end(err)
+		}
+	}
+	return c.err
+}
+
+// Value implements context.Context.
+func (c *attemptContext) Value(key any) any {
+	if _, ok := key.(previousKey); ok {
+		return c.previous
+	}
+	return c.parent.Value(key)
+}
+
+// cancel ends the context with err, unless it has ended already.
+func (c *attemptContext) cancel(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end(err)
+}
+
+func (c *attemptContext) end(err error) {
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	if c.done != nil {
+		close(c.done)
+	}
+	if c.unhook != nil {
+		c.unhook()
+	}
+}

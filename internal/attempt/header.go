@@ -1,0 +1,89 @@
+package attempt
+
+import (
+	"bytes"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+
+	"github.com/concurry-go/concurry/internal/wire"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// HeaderKey is the Temporal header field a caller tells its numbers in.
+const HeaderKey = "concurry"
+
+// numbers are what the caller decides: they win over the worker's. Filters and
+// validators are the worker's.
+type numbers struct {
+	NumRetries     int                   `json:"num_retries"`
+	Algorithm      retrypolicy.Algorithm `json:"algorithm,omitempty"` // empty: the worker's own
+	Wait           time.Duration         `json:"wait_ns,omitempty"`
+	MaxWait        time.Duration         `json:"max_wait_ns,omitempty"`
+	Jitter         retrypolicy.Jitter    `json:"jitter,omitempty"`
+	InPlace        time.Duration         `json:"in_place_ns,omitempty"`
+	AttemptTimeout time.Duration         `json:"attempt_timeout_ns,omitempty"`
+}
+
+// Header is s for the way from caller to worker.
+func (s *Spec) Header() (*commonpb.Payload, error) {
+	n := numbers{
+		NumRetries: s.Retry.NumRetries, Wait: s.Retry.Wait, MaxWait: s.Retry.MaxWait,
+		Jitter: s.Retry.Jitter, InPlace: s.Retry.InPlace, AttemptTimeout: s.AttemptTimeout,
+	}
+	switch b := s.Retry.Backoff.(type) {
+	case nil:
+		n.Algorithm = retrypolicy.Exponential
+	case retrypolicy.Algorithm:
+		n.Algorithm = b
+	}
+	return wire.Seal(wire.Header, n)
+}
+
+// withHeader is the worker's spec with the caller's numbers.
+func (s *Spec) withHeader(p *commonpb.Payload) (*Spec, error) {
+	var n numbers
+	if err := wire.Open(wire.Header, p, &n); err != nil {
+		return nil, fmt.Errorf("header %q: %w", HeaderKey, err)
+	}
+	merged := *s
+	r := &merged.Retry
+	r.NumRetries, r.Wait, r.MaxWait, r.Jitter, r.InPlace = n.NumRetries, n.Wait, n.MaxWait, n.Jitter, n.InPlace
+	if n.Algorithm != "" {
+		r.Backoff = n.Algorithm
+	}
+	merged.AttemptTimeout = max(n.AttemptTimeout, 0)
+	if err := r.Check(); err != nil {
+		return nil, fmt.Errorf("header %q: %w", HeaderKey, err)
+	}
+	return &merged, nil
+}
+
+// hosted is a spec as a worker keeps it, with the last header it was merged
+// with: callers of a method send the same bytes over and over.
+type hosted struct {
+	spec *Spec
+	last atomic.Pointer[merge]
+}
+
+type merge struct {
+	header []byte
+	spec   *Spec
+}
+
+func (h *hosted) forHeader(p *commonpb.Payload) (*Spec, error) {
+	if p == nil {
+		return h.spec, nil
+	}
+	if m := h.last.Load(); m != nil && bytes.Equal(m.header, p.GetData()) {
+		return m.spec, nil
+	}
+	spec, err := h.spec.withHeader(p)
+	if err != nil {
+		return nil, err
+	}
+	h.last.Store(&merge{header: bytes.Clone(p.GetData()), spec: spec})
+	return spec, nil
+}

@@ -1,0 +1,154 @@
+package attempt
+
+import (
+	"slices"
+	"time"
+
+	"github.com/concurry-go/concurry/internal/wire"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// Journal is what a call remembers of its attempts. It is owned by one
+// goroutine at a time.
+type Journal struct {
+	// Started counts the bodies started, also those nobody knows the end of.
+	Started int
+	// Running is the attempt that has started and not ended; 0 is none.
+	Running int
+	// FirstStart is when the first attempt started; zero if nobody asked.
+	FirstStart time.Time
+	// Outcomes are the ended attempts, in order, at most maxOutcomes.
+	Outcomes []retrypolicy.Outcome
+	// LeftOut counts the outcomes dropped at the front.
+	LeftOut int
+	// ServerAttempt is Temporal's attempt number when it was recorded.
+	ServerAttempt int32
+}
+
+// begin starts the next attempt and returns its number.
+func (j *Journal) begin() int {
+	j.Started++
+	j.Running = j.Started
+	return j.Started
+}
+
+// end closes the running attempt.
+func (j *Journal) end(o retrypolicy.Outcome, budget int) {
+	o.Attempt = j.Running
+	j.Running = 0
+	j.add(o, budget)
+}
+
+// lose notes that a started body's end is not known.
+func (j *Journal) lose(attempt int) {
+	j.add(retrypolicy.Outcome{
+		Attempt: attempt, Verdict: retrypolicy.Lost,
+		Reason: "left no outcome: its worker was shut down, killed or cut off",
+	}, 0)
+}
+
+// earlier are the outcomes before the attempt that runs, or was last judged.
+func (j *Journal) earlier() []retrypolicy.Outcome {
+	n := len(j.Outcomes)
+	if j.Running == 0 && n > 0 {
+		n--
+	}
+	return j.Outcomes[:n:n]
+}
+
+// add appends an outcome and drops what is beyond the bounds: first the
+// oldest results, then the oldest outcomes. The newest result is always kept,
+// if only as a digest. A budget of 0 leaves the results as they are.
+func (j *Journal) add(o retrypolicy.Outcome, budget int) {
+	j.Outcomes = append(j.Outcomes, o)
+	if over := len(j.Outcomes) - maxOutcomes; over > 0 {
+		j.Outcomes = slices.Delete(j.Outcomes, 0, over)
+		j.LeftOut += over
+	}
+	if budget <= 0 {
+		return
+	}
+	used, newest := 0, true
+	for i := len(j.Outcomes) - 1; i >= 0; i-- {
+		r, ok := j.Outcomes[i].Result.(*wire.Result)
+		if !ok {
+			continue
+		}
+		size := r.Size()
+		switch {
+		case used+size <= budget:
+			used += size
+		case newest:
+			j.Outcomes[i].Result = r.Digest()
+		default:
+			j.Outcomes[i].Result = nil
+		}
+		newest = false
+	}
+}
+
+// Opened continues a journal on server attempt k (Temporal's, from 1). j is
+// nil if none was found. It counts what left no record:
+//
+//   - a body that was running at the record's time is lost;
+//   - each server attempt between the record's and this one started a body,
+//     for all anybody knows, and lost it;
+//   - a number below the record's means an operator reset the activity: a new
+//     budget, the earlier outcomes kept to be looked at.
+func Opened(j *Journal, k int32) *Journal {
+	silent := int(k) - 1
+	switch {
+	case j == nil:
+		j = &Journal{}
+	case k < j.ServerAttempt:
+		for i := range j.Outcomes {
+			j.Outcomes[i].BeforeReset = true
+		}
+		j.Started, j.Running, j.FirstStart = 0, 0, time.Time{}
+	default:
+		if j.Running != 0 {
+			j.lose(j.Running)
+			j.Running = 0
+		}
+		silent = max(int(k-j.ServerAttempt)-1, 0)
+	}
+	for range silent {
+		j.Started++
+		j.lose(j.Started)
+	}
+	j.ServerAttempt = k
+	return j
+}
+
+// document is the journal on the wire.
+type document struct {
+	Started       int            `json:"started"`
+	Running       int            `json:"running,omitempty"`
+	FirstStart    time.Time      `json:"first_start,omitzero"`
+	ServerAttempt int32          `json:"server_attempt"`
+	LeftOut       int            `json:"left_out,omitempty"`
+	Outcomes      []wire.Outcome `json:"outcomes,omitempty"`
+}
+
+func (j *Journal) document() document {
+	d := document{
+		Started: j.Started, Running: j.Running, FirstStart: j.FirstStart,
+		ServerAttempt: j.ServerAttempt, LeftOut: j.LeftOut,
+		Outcomes: make([]wire.Outcome, len(j.Outcomes)),
+	}
+	for i, o := range j.Outcomes {
+		d.Outcomes[i] = wire.FromOutcome(o)
+	}
+	return d
+}
+
+func (d document) journal() *Journal {
+	j := &Journal{
+		Started: max(d.Started, 0), Running: max(d.Running, 0), FirstStart: d.FirstStart,
+		ServerAttempt: d.ServerAttempt, LeftOut: d.LeftOut,
+	}
+	for _, o := range d.Outcomes[max(len(d.Outcomes)-maxOutcomes, 0):] {
+		j.Outcomes = append(j.Outcomes, o.Outcome())
+	}
+	return j
+}

@@ -1,0 +1,136 @@
+package attempt
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+const (
+	// DefaultHeartbeat is the heartbeat timeout of activities the engine
+	// runs; it heartbeats three times as often.
+	DefaultHeartbeat = 10 * time.Second
+	// DefaultJournalBytes bounds the results a call carries along.
+	DefaultJournalBytes = 64 << 10
+	// maxOutcomes bounds how many outcomes a call carries along.
+	maxOutcomes = 100
+	// abandonAfter is how long a body may go on once its context has ended.
+	abandonAfter = time.Second
+)
+
+// Validator judges a result of any type.
+type Validator func(result any, a retrypolicy.Attempt) error
+
+// Spec is what the engine knows about a method. It is read-only once in use.
+type Spec struct {
+	// Method is the activity type.
+	Method string
+	Retry  retrypolicy.Policy
+	// Validators judge results; nil entries are not allowed.
+	Validators []Validator
+	// AttemptTimeout and CallTimeout are unlimited when 0.
+	AttemptTimeout, CallTimeout time.Duration
+	// JournalBytes bounds the results a call carries along; 0 means
+	// DefaultJournalBytes.
+	JournalBytes int
+	// CloneArgs tells that the arguments' types hold pointers, maps or
+	// slices, so that a body could change them for the next attempt.
+	CloneArgs bool
+	// NoHeartbeat switches automatic heartbeats off.
+	NoHeartbeat bool
+}
+
+// Governs tells whether the engine has anything to do for the method. If not,
+// it stays out of the path.
+func (s *Spec) Governs() bool { return s.Retry.NumRetries > 0 || len(s.Validators) > 0 }
+
+// needsClock tells whether anything may ask for the elapsed time.
+func (s *Spec) needsClock() bool { return len(s.Retry.RetryOn) > 0 || len(s.Validators) > 0 }
+
+func (s *Spec) journalBytes() int {
+	if s.JournalBytes > 0 {
+		return s.JournalBytes
+	}
+	return DefaultJournalBytes
+}
+
+// Clock is time and chance, injected. Zero fields mean the real ones.
+type Clock struct {
+	// Now is the time.
+	Now func() time.Time
+	// Sleep waits in place. Nil means a real timer.
+	Sleep Sleeper
+	// Random is uniform in [0, n).
+	Random func(n int64) int64
+}
+
+// WithDefaults fills in the real clock.
+func (c Clock) WithDefaults() Clock {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
+	if c.Random == nil {
+		c.Random = rand.Int64N
+	}
+	return c
+}
+
+// Sleeper waits for d, or until one of the channels closes; it returns false
+// when that came first.
+type Sleeper func(d time.Duration, wake ...<-chan struct{}) bool
+
+func sleep(d time.Duration, wake ...<-chan struct{}) bool {
+	if d <= 0 {
+		return true
+	}
+	var first, second <-chan struct{}
+	if len(wake) > 0 {
+		first = wake[0]
+	}
+	if len(wake) > 1 {
+		second = wake[1]
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-first:
+		return false
+	case <-second:
+		return false
+	}
+}
+
+// PanicError is a panic in a method, as filters and callers in this process
+// see it.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap gives the error a method panicked with, if it was one.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Recovered turns a panic into an error; use it deferred.
+func Recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = &PanicError{Value: r, Stack: debug.Stack()}
+	}
+}
+
+// ErrAbandoned is the error of an attempt whose body ignored the end of its
+// context.
+var ErrAbandoned = errors.New("the method ignored the end of its context and was abandoned")

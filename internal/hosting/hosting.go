@@ -1,0 +1,81 @@
+// Package hosting is what the packages activity, worker and testsuite share of
+// registering definitions.
+package hosting
+
+import (
+	"errors"
+	"fmt"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/concurry-go/concurry/internal/attempt"
+)
+
+// Registration is a definition bound to an implementation, on its way to a
+// worker.
+type Registration struct {
+	// Name is the definition's, or the function's.
+	Name string
+	Impl any
+	// Methods are asked for late: packages may still be declaring some.
+	Methods func() []*Method
+	// Err is what is wrong with the registration itself.
+	Err error
+}
+
+// Method is one activity of a registration.
+type Method struct {
+	Spec *attempt.Spec
+	// Function makes what Temporal registers, for an implementation.
+	Function func(impl any) any
+	// Err is what Temporal would lack to run it.
+	Err error
+}
+
+// Broken is a registration that fails with err.
+func Broken(err error) *Registration { return &Registration{Name: "?", Err: err} }
+
+func (r *Registration) check() error {
+	if r.Err != nil {
+		return r.Err
+	}
+	methods := r.Methods()
+	if len(methods) == 0 {
+		return fmt.Errorf("%s: no methods are declared; use activity.Method", r.Name)
+	}
+	var errs []error
+	for _, m := range methods {
+		errs = append(errs, m.Err)
+	}
+	return errors.Join(errs...)
+}
+
+// Apply registers functions with Temporal and specs with the engine. The error
+// says everything that is missing or wrong; then nothing is registered.
+func Apply(registrations []*Registration, registry worker.ActivityRegistry, host *attempt.Host) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, r := range registrations {
+		if err := r.check(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, m := range r.Methods() {
+			if seen[m.Spec.Method] || host.Knows(m.Spec.Method) {
+				errs = append(errs, fmt.Errorf("%s: registered twice", m.Spec.Method))
+			}
+			seen[m.Spec.Method] = true
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, r := range registrations {
+		for _, m := range r.Methods() {
+			host.Add(m.Spec)
+			registry.RegisterActivityWithOptions(m.Function(r.Impl), activity.RegisterOptions{Name: m.Spec.Method})
+		}
+	}
+	return nil
+}

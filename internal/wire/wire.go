@@ -1,0 +1,139 @@
+// Package wire is how outcomes cross a Temporal server: in the journal inside
+// heartbeat details, and in the details of a RetryValidationError.
+//
+// Both are JSON documents of this package in a payload of their own, which
+// carries a mark in its metadata. They are handed to the SDK as raw values,
+// so the client's codec (encryption, compression) applies to them, and its
+// payload converters do not. Results inside are always encoded by the default
+// data converter, on both sides, and thus need no agreement between them.
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+const (
+	// MarkKey is the metadata key that tells our payloads from the user's.
+	MarkKey = "concurry"
+	// Version of every document here. Unknown ones are refused.
+	Version = 1
+
+	// MaxReason bounds a reason's bytes on the wire.
+	MaxReason = 1 << 10
+)
+
+// Kind is what a marked payload holds.
+type Kind string
+
+const (
+	// Journal is what a call remembers of its earlier attempts.
+	Journal Kind = "journal"
+	// Refusals is the detail of a RetryValidationError.
+	Refusals Kind = "refusals"
+	// Header is what the caller tells the worker.
+	Header Kind = "call"
+)
+
+// VersionError is returned for a document of a version this build does not
+// know. It must not be read as anything else.
+type VersionError struct {
+	Kind Kind
+	Mark string
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s of format %q: this build of concurry knows %q; upgrade it", e.Kind, e.Mark, mark(e.Kind))
+}
+
+func mark(kind Kind) string { return string(kind) + "/" + strconv.Itoa(Version) }
+
+// Seal puts a document into a marked payload.
+func Seal(kind Kind, document any) (*commonpb.Payload, error) {
+	data, err := json.Marshal(document)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	return &commonpb.Payload{
+		Metadata: map[string][]byte{
+			converter.MetadataEncoding: []byte(converter.MetadataEncodingJSON),
+			MarkKey:                    []byte(mark(kind)),
+		},
+		Data: data,
+	}, nil
+}
+
+// Is tells whether a payload carries the mark of a kind, of any version.
+func Is(kind Kind, p *commonpb.Payload) bool {
+	return strings.HasPrefix(string(p.GetMetadata()[MarkKey]), string(kind)+"/")
+}
+
+// Open reads a marked payload into document.
+func Open(kind Kind, p *commonpb.Payload, document any) error {
+	if m := string(p.GetMetadata()[MarkKey]); m != mark(kind) {
+		return &VersionError{Kind: kind, Mark: m}
+	}
+	if err := json.Unmarshal(p.GetData(), document); err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	return nil
+}
+
+// Outcome is retrypolicy.Outcome on the wire.
+type Outcome struct {
+	Attempt     int                 `json:"n"`
+	Verdict     retrypolicy.Verdict `json:"verdict"`
+	Reason      string              `json:"reason,omitempty"`
+	ErrorType   string              `json:"type,omitempty"`
+	Wait        time.Duration       `json:"wait_ns,omitempty"`
+	BeforeReset bool                `json:"before_reset,omitempty"`
+	Result      *Result             `json:"result,omitempty"`
+}
+
+// FromOutcome is the wire form of o, its reason cut to MaxReason.
+func FromOutcome(o retrypolicy.Outcome) Outcome {
+	w := Outcome{
+		Attempt: o.Attempt, Verdict: o.Verdict, Reason: Cut(o.Reason, MaxReason),
+		ErrorType: Cut(o.ErrorType, MaxReason), Wait: o.Wait, BeforeReset: o.BeforeReset,
+	}
+	if r, ok := o.Result.(*Result); ok {
+		w.Result = r
+	}
+	return w
+}
+
+// Outcome is the way back.
+func (w Outcome) Outcome() retrypolicy.Outcome {
+	o := retrypolicy.Outcome{
+		Attempt: w.Attempt, Verdict: w.Verdict, Reason: w.Reason,
+		ErrorType: w.ErrorType, Wait: w.Wait, BeforeReset: w.BeforeReset,
+	}
+	if w.Result != nil {
+		o.Result = w.Result
+	}
+	return o
+}
+
+// Cut shortens s to at most n bytes, at a rune's border, and says so. Invalid
+// UTF-8, which protobuf refuses, is replaced.
+func Cut(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	note := fmt.Sprintf("… (%d bytes)", len(s))
+	keep := max(n-len(note), 0)
+	for keep > 0 && !utf8.RuneStart(s[keep]) {
+		keep--
+	}
+	return s[:keep] + note
+}

@@ -1,0 +1,80 @@
+package testsuite
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/concurry-go/concurry/activity"
+)
+
+// Clock is a settable clock: sleeping moves it, and takes no time. It also
+// draws jitter from a seed. Safe for concurrent use.
+type Clock struct {
+	mu     sync.Mutex
+	now    time.Time
+	slept  []time.Duration
+	random func(int64) int64
+}
+
+// NewClock starts at 2026-01-01 00:00 UTC, with seed 1.
+func NewClock() *Clock {
+	return &Clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), random: Seeded(1)}
+}
+
+// Seeded is a source of jitter that always draws the same.
+func Seeded(seed uint64) func(n int64) int64 { return rand.New(rand.NewPCG(seed, seed)).Int64N } //nolint:gosec // not a secret
+
+// Now is the clock's time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock, as when a method takes its time.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Slept are the waits so far, in order.
+func (c *Clock) Slept() []time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]time.Duration(nil), c.slept...)
+}
+
+// SetRandom replaces the source of jitter: uniform in [0, n).
+func (c *Clock) SetRandom(random func(n int64) int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.random = random
+}
+
+// Clock is c for activity.Inline.
+func (c *Clock) Clock() activity.Clock {
+	return activity.Clock{Now: c.Now, Sleep: c.sleep, Random: c.draw}
+}
+
+func (c *Clock) sleep(d time.Duration, wake ...<-chan struct{}) bool {
+	for _, w := range wake {
+		select {
+		case <-w:
+			return false
+		default:
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	c.slept = append(c.slept, d)
+	return true
+}
+
+func (c *Clock) draw(n int64) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.random(n)
+}

@@ -1,0 +1,110 @@
+package testsuite
+
+import (
+	"log/slog"
+	"testing"
+
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/hosting"
+)
+
+// WorkflowEnvironment is Temporal's TestWorkflowEnvironment with the engine
+// inside. Waits between attempts follow the environment's clock: they take no
+// time, and workflow timers fire in between as they would on a server.
+//
+// Mocks of activities: function mocks run under the method's policy; Temporal's
+// value mocks bypass every interceptor, and so the policy.
+type WorkflowEnvironment struct {
+	*testsuite.TestWorkflowEnvironment
+	host *attempt.Host
+}
+
+// ActivityEnvironment is Temporal's TestActivityEnvironment with the engine
+// inside: all attempts of a call run in one ExecuteActivity, and waits only
+// move its Clock.
+type ActivityEnvironment struct {
+	*testsuite.TestActivityEnvironment
+	// Clock is the time of waits and of Attempt.Elapsed.
+	Clock *Clock
+	host  *attempt.Host
+}
+
+// Environment is either of the two.
+type Environment interface {
+	worker.ActivityRegistry
+	engine() *attempt.Host
+}
+
+// NewWorkflowEnvironment makes an environment; it asserts the expectations of
+// its mocks when t ends.
+func NewWorkflowEnvironment(t testing.TB) *WorkflowEnvironment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(logger(t))
+	env := suite.NewTestWorkflowEnvironment()
+	host := &attempt.Host{
+		Clock:     attempt.Clock{Now: env.Now, Random: Seeded(1)}.WithDefaults(),
+		Simulated: attempt.SimulatedWorkflow,
+	}
+	env.SetWorkerOptions(options(t, host))
+	t.Cleanup(func() { env.AssertExpectations(t) })
+	return &WorkflowEnvironment{TestWorkflowEnvironment: env, host: host}
+}
+
+// NewActivityEnvironment makes an environment.
+func NewActivityEnvironment(t testing.TB) *ActivityEnvironment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(logger(t))
+	env := suite.NewTestActivityEnvironment()
+	clock := NewClock()
+	host := &attempt.Host{Clock: clock.Clock(), Simulated: attempt.SimulatedActivity}
+	env.SetWorkerOptions(options(t, host))
+	return &ActivityEnvironment{TestActivityEnvironment: env, Clock: clock, host: host}
+}
+
+// logger shows warnings and errors with the test's own output.
+func logger(t testing.TB) log.Logger {
+	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
+}
+
+func options(t testing.TB, host *attempt.Host) worker.Options {
+	t.Helper()
+	plugin, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
+		Name:               "concurry-testsuite",
+		WorkerInterceptors: []interceptor.WorkerInterceptor{host.Interceptor()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return worker.Options{Plugins: []worker.Plugin{plugin}}
+}
+
+func (e *WorkflowEnvironment) engine() *attempt.Host { return e.host }
+func (e *ActivityEnvironment) engine() *attempt.Host { return e.host }
+
+// Register hosts a definition in an environment. A mistake fails the test.
+func Register[S any](t testing.TB, env Environment, d *activity.Definition[S], impl S) {
+	t.Helper()
+	apply(t, env, d.Bind(impl))
+}
+
+// RegisterFunc hosts a function in an environment.
+func RegisterFunc[In, Out any](t testing.TB, env Environment, h *activity.FuncHandle[In, Out]) {
+	t.Helper()
+	apply(t, env, h.Bind())
+}
+
+func apply(t testing.TB, env Environment, r *hosting.Registration) {
+	t.Helper()
+	if err := hosting.Apply([]*hosting.Registration{r}, env, env.engine()); err != nil {
+		t.Fatal(err)
+	}
+}

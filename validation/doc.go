@@ -1,0 +1,13 @@
+// Package validation judges what methods return.
+//
+// A [Validator] says why a result is not good enough. A refused result is
+// retried while the budget lasts; after that the call ends with a
+// [RetryValidationError], which carries every refused result. Find it on
+// either side of the wire with [As]:
+//
+//	reply, err := Generate.Execute(ctx, prompt).Get(ctx)
+//	var rve *validation.RetryValidationError
+//	if validation.As(err, &rve) {
+//		reply, err = validation.Best(rve, func(r Reply) float64 { return r.Score })
+//	}
+package validation

@@ -1,0 +1,207 @@
+package validation
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/internal/wire"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// ErrorType is the type of the Temporal application error a
+// RetryValidationError travels as.
+const ErrorType = "RetryValidationError"
+
+// RetryValidationError ends a call whose last known outcome was a result that
+// its validators refused.
+type RetryValidationError struct {
+	// MethodName is the activity type, such as "LLM.Generate".
+	MethodName string
+	// Attempts is how many attempts the call started, in all.
+	Attempts int
+	// ValidationErrors says why each refused result was refused, in order.
+	ValidationErrors []string
+	// Outcomes are the call's attempts in order: refused ones with their
+	// result, failed ones with their error, lost ones. Over many attempts the
+	// oldest are left out, and so are results that had no room.
+	Outcomes []retrypolicy.Outcome
+	// LeftOut is how many outcomes are missing at the front of Outcomes.
+	LeftOut int
+}
+
+// New is what a call ends with; outcomes are its attempts in order.
+func New(method string, attempts int, outcomes []retrypolicy.Outcome, leftOut int) *RetryValidationError {
+	e := &RetryValidationError{MethodName: method, Attempts: attempts, Outcomes: outcomes, LeftOut: leftOut}
+	for _, o := range e.refused() {
+		e.ValidationErrors = append(e.ValidationErrors, o.Reason)
+	}
+	return e
+}
+
+// Error names the method, the counts and the last reason; results are not in
+// it, since they can be large.
+func (e *RetryValidationError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: no valid result in %d attempt(s)", e.MethodName, e.Attempts)
+	if n := len(e.ValidationErrors); n > 0 {
+		fmt.Fprintf(&b, ": %s", firstLine(e.ValidationErrors[n-1]))
+	}
+	if lost := e.lost(); len(lost) > 0 {
+		fmt.Fprintf(&b, " (attempts without outcome: %s)", strings.Trim(fmt.Sprint(lost), "[]"))
+	}
+	return b.String()
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}
+
+func (e *RetryValidationError) refused() []retrypolicy.Outcome {
+	var refused []retrypolicy.Outcome
+	for _, o := range e.Outcomes {
+		if o.Verdict == retrypolicy.Refused && !o.BeforeReset {
+			refused = append(refused, o)
+		}
+	}
+	return refused
+}
+
+func (e *RetryValidationError) lost() []int {
+	var lost []int
+	for _, o := range e.Outcomes {
+		if o.Verdict == retrypolicy.Lost {
+			lost = append(lost, o.Attempt)
+		}
+	}
+	return lost
+}
+
+// Results decodes every refused result that was kept, in order.
+func Results[T any](e *RetryValidationError) ([]T, error) {
+	var all []T
+	for _, o := range e.refused() {
+		v, err := retrypolicy.ResultOf[T](o)
+		if errors.Is(err, wire.ErrNotKept) || errors.Is(err, retrypolicy.ErrNoResult) {
+			continue
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// Best is the refused result with the highest score, the earliest of equals.
+// Without any it returns e itself.
+func Best[T any](e *RetryValidationError, score func(T) float64) (T, error) {
+	var best T
+	all, err := Results[T](e)
+	if err != nil {
+		return best, err
+	}
+	if len(all) == 0 {
+		return best, e
+	}
+	best = all[0]
+	highest := score(best)
+	for _, v := range all[1:] {
+		if s := score(v); s > highest {
+			best, highest = v, s
+		}
+	}
+	return best, nil
+}
+
+// Last is the last refused result. Without any it returns e itself.
+func Last[T any](e *RetryValidationError) (T, error) {
+	var last T
+	all, err := Results[T](e)
+	if err != nil {
+		return last, err
+	}
+	if len(all) == 0 {
+		return last, e
+	}
+	return all[len(all)-1], nil
+}
+
+// document is the error on the wire.
+type document struct {
+	Method   string         `json:"method"`
+	Attempts int            `json:"attempts"`
+	LeftOut  int            `json:"left_out,omitempty"`
+	Outcomes []wire.Outcome `json:"outcomes"`
+}
+
+// ToTemporal is the error as it travels: a non-retryable application error of
+// type ErrorType. Results must already be encoded.
+func (e *RetryValidationError) ToTemporal() error {
+	d := document{Method: e.MethodName, Attempts: e.Attempts, LeftOut: e.LeftOut}
+	for _, o := range e.Outcomes {
+		d.Outcomes = append(d.Outcomes, wire.FromOutcome(o))
+	}
+	options := temporal.ApplicationErrorOptions{NonRetryable: true}
+	if p, err := wire.Seal(wire.Refusals, d); err == nil {
+		options.Details = []any{converter.NewRawValue(p)}
+	}
+	return temporal.NewApplicationErrorWithOptions(wire.Cut(e.Error(), 4*wire.MaxReason), ErrorType, options)
+}
+
+// As finds a RetryValidationError in err's chain, wherever err comes from: a
+// call in this process, a future inside a workflow, a client outside. It works
+// like errors.As.
+func As(err error, target **RetryValidationError) bool {
+	if target == nil {
+		panic("validation: As: target must be a non-nil pointer")
+	}
+	if errors.As(err, target) {
+		return true
+	}
+	for err != nil {
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) {
+			return false
+		}
+		if app.Type() == ErrorType {
+			if e, ok := decode(app); ok {
+				*target = e
+				return true
+			}
+		}
+		err = app.Unwrap()
+	}
+	return false
+}
+
+// decode also accepts an error of the right type whose details are not ours,
+// from another language or a lost detail, with what its message tells.
+func decode(app *temporal.ApplicationError) (e *RetryValidationError, ok bool) {
+	e = &RetryValidationError{ValidationErrors: []string{app.Message()}}
+	// The SDK's test environment hands local activities' details over
+	// unencoded, and panics when asked for another type.
+	defer func() {
+		if recover() != nil {
+			ok = true
+		}
+	}()
+	var raw converter.RawValue
+	if !app.HasDetails() || app.Details(&raw) != nil {
+		return e, true
+	}
+	var d document
+	if err := wire.Open(wire.Refusals, raw.Payload(), &d); err != nil {
+		e.ValidationErrors = append(e.ValidationErrors, err.Error())
+		return e, true
+	}
+	outcomes := make([]retrypolicy.Outcome, len(d.Outcomes))
+	for i, o := range d.Outcomes {
+		outcomes[i] = o.Outcome()
+	}
+	return New(d.Method, d.Attempts, outcomes, d.LeftOut), true
+}

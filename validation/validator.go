@@ -1,0 +1,53 @@
+package validation
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// Validator decides whether a result is accepted: nil accepts it, an error
+// says why not. Validators of a method are asked in order until one refuses;
+// one that panics has refused. They run on the worker, by one goroutine per
+// call, after every attempt that returned without an error.
+type Validator[T any] func(result T, a retrypolicy.Attempt) error
+
+// ErrRefused is the reason of validators that give none of their own.
+var ErrRefused = errors.New("refused")
+
+// Check makes a validator of a plain predicate; reason is what it says when
+// the predicate is false.
+func Check[T any](reason string, ok func(result T) bool) Validator[T] {
+	refusal := ErrRefused
+	if reason != "" {
+		refusal = errors.New(reason)
+	}
+	return func(result T, _ retrypolicy.Attempt) error {
+		if ok(result) {
+			return nil
+		}
+		return refusal
+	}
+}
+
+// Validate asks validators in order and returns the first refusal, nil if all
+// accept. A validator that panics has refused; its stack is in the error.
+func Validate[T any](validators []Validator[T], result T, a retrypolicy.Attempt) error {
+	for i, v := range validators {
+		if err := one(v, i, result, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func one[T any](v Validator[T], i int, result T, a retrypolicy.Attempt) (refusal error) {
+	defer func() {
+		if r := recover(); r != nil {
+			refusal = fmt.Errorf("validator %d panicked: %v\n%s", i+1, r, debug.Stack())
+		}
+	}()
+	return v(result, a)
+}

@@ -1,0 +1,102 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/concurry-go/concurry/activity"
+	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/validation"
+)
+
+// scripted is a worker whose body is the test's.
+type scripted struct {
+	started atomic.Int64
+	body    func(ctx context.Context, attempt int, in string) (string, error)
+}
+
+func (s *scripted) Do(ctx context.Context, in string) (string, error) {
+	return s.body(ctx, int(s.started.Add(1)), in)
+}
+
+type scriptedHandle = activity.MethodHandle[*scripted, string, string]
+
+// define makes a definition whose waits are short, and where the engine wants
+// them.
+func define(t *testing.T, e Engine, p retrypolicy.Policy, validators ...validation.Validator[string]) (*activity.Definition[*scripted], *scriptedHandle) {
+	t.Helper()
+	if p.Wait == 0 {
+		p.Wait = time.Millisecond
+	}
+	d := activity.Define[*scripted]("Scripted", activity.Options{Retry: e.Policy(p), CallTimeout: time.Minute})
+	return d, activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{RetryUntil: validators})
+}
+
+func TestBodiesStartedAreNumRetriesPlusOne(t *testing.T) {
+	t.Parallel()
+	for _, retries := range []int{0, 1, 5} {
+		t.Run(fmt.Sprintf("errors/%d", retries), func(t *testing.T) {
+			t.Parallel()
+			Each(t, func(t *testing.T, e Engine) {
+				impl := &scripted{body: func(_ context.Context, n int, _ string) (string, error) {
+					return "", fmt.Errorf("failure %d", n)
+				}}
+				d, do := define(t, e, retrypolicy.Policy{NumRetries: retries})
+				_, err := Run(t, e, d, do, impl, "x")
+				require.ErrorContains(t, err, fmt.Sprintf("failure %d", retries+1))
+				assert.EqualValues(t, retries+1, impl.started.Load())
+			})
+		})
+		t.Run(fmt.Sprintf("refusals/%d", retries), func(t *testing.T) {
+			t.Parallel()
+			Each(t, func(t *testing.T, e Engine) {
+				impl := &scripted{body: func(_ context.Context, n int, in string) (string, error) {
+					return fmt.Sprintf("%s%d", in, n), nil
+				}}
+				d, do := define(t, e, retrypolicy.Policy{NumRetries: retries}, func(s string, a retrypolicy.Attempt) error {
+					return fmt.Errorf("%s is bad in attempt %d", s, a.Number)
+				})
+				_, err := Run(t, e, d, do, impl, "r")
+				assert.EqualValues(t, retries+1, impl.started.Load())
+				var rve *validation.RetryValidationError
+				require.True(t, validation.As(err, &rve), "%v", err)
+				assert.Equal(t, "Scripted.Do", rve.MethodName)
+				assert.Equal(t, retries+1, rve.Attempts)
+				all, err := validation.Results[string](rve)
+				require.NoError(t, err)
+				var want, reasons []string
+				for n := 1; n <= retries+1; n++ {
+					want = append(want, fmt.Sprintf("r%d", n))
+					reasons = append(reasons, fmt.Sprintf("r%d is bad in attempt %d", n, n))
+				}
+				assert.Equal(t, want, all)
+				assert.Equal(t, reasons, rve.ValidationErrors)
+			})
+		})
+	}
+}
+
+func TestSuccessAfterFailuresStopsRetrying(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		impl := &scripted{body: func(_ context.Context, n int, in string) (string, error) {
+			if n < 3 {
+				return "", errors.New("not yet")
+			}
+			return in + "!", nil
+		}}
+		d, do := define(t, e, retrypolicy.Policy{NumRetries: 5})
+		out, err := Run(t, e, d, do, impl, "hello")
+		require.NoError(t, err)
+		assert.Equal(t, "hello!", out)
+		assert.EqualValues(t, 3, impl.started.Load())
+	})
+}
