@@ -1,0 +1,225 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/activity"
+	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/validation"
+)
+
+// odd returns values that a server cannot take.
+type odd struct{ started atomic.Int64 }
+
+func (o *odd) NotANumber(context.Context, string) (float64, error) {
+	o.started.Add(1)
+	return math.NaN(), nil
+}
+
+func (o *odd) Huge(context.Context, string) (string, error) {
+	o.started.Add(1)
+	return strings.Repeat("x", 8<<20), nil
+}
+
+func (o *odd) HugeError(context.Context, string) (string, error) {
+	o.started.Add(1)
+	return "", retrypolicy.Permanent(errors.New(strings.Repeat("e", 8<<20)))
+}
+
+func (o *odd) BadDetails(context.Context, string) (string, error) {
+	o.started.Add(1)
+	return "", temporal.NewApplicationErrorWithOptions("broken", "Broken", temporal.ApplicationErrorOptions{
+		NonRetryable: true, Details: []any{make(chan int), math.Inf(1)},
+	})
+}
+
+func (o *odd) BareTimeout(context.Context, string) (string, error) {
+	o.started.Add(1)
+	return "", temporal.NewTimeoutError(0, errors.New("inner"))
+}
+
+func (o *odd) Panics(context.Context, string) (string, error) {
+	o.started.Add(1)
+	panic("out of cheese")
+}
+
+func odds(e Engine, retries int) *activity.Definition[*odd] {
+	return activity.Define[*odd]("Odd", activity.Options{
+		Retry:       e.Policy(retrypolicy.Policy{NumRetries: retries, Wait: time.Millisecond}),
+		CallTimeout: 30 * time.Second,
+	})
+}
+
+// Each of these is a value on which a server, or the SDK, would drop the
+// activity's response without a word; the caller must get an error, soon.
+func TestResultThatCannotBeEncodedEndsTheCallAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, e := range []Engine{Environment, InPlace, OnServer} {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			d, impl := odds(e, 5), &odd{}
+			h := activity.Method(d, "NotANumber", (*odd).NotANumber, activity.MethodOptions[string, float64]{})
+			_, err := Run(t, e, d, h, impl, "")
+			require.ErrorContains(t, err, "NaN")
+			assert.EqualValues(t, 1, impl.started.Load())
+		})
+	}
+}
+
+func TestRefusedResultThatCannotBeEncodedIsKeptAsText(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		d, impl := odds(e, 1), &odd{}
+		h := activity.Method(d, "NotANumber", (*odd).NotANumber, activity.MethodOptions[string, float64]{
+			RetryUntil: []validation.Validator[float64]{validation.Check("must be a number", func(f float64) bool { return !math.IsNaN(f) })},
+		})
+		_, err := Run(t, e, d, h, impl, "")
+		var rve *validation.RetryValidationError
+		require.True(t, validation.As(err, &rve), "%v", err)
+		assert.Equal(t, []string{"must be a number", "must be a number"}, rve.ValidationErrors)
+		assert.EqualValues(t, 2, impl.started.Load())
+	})
+}
+
+func TestResultOfEightMebibytesEndsTheCallAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, e := range []Engine{InPlace, OnServer} {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			d, impl := odds(e, 5), &odd{}
+			h := activity.Method(d, "Huge", (*odd).Huge, activity.MethodOptions[string, string]{})
+			_, err := Run(t, e, d, h, impl, "")
+			require.ErrorContains(t, err, "payload")
+			assert.EqualValues(t, 1, impl.started.Load())
+		})
+	}
+}
+
+func TestRefusedResultOfEightMebibytesIsKeptAsDigest(t *testing.T) {
+	t.Parallel()
+	for _, e := range []Engine{Environment, InPlace, OnServer} {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			d, impl := odds(e, 2), &odd{}
+			h := activity.Method(d, "Huge", (*odd).Huge, activity.MethodOptions[string, string]{
+				RetryUntil: []validation.Validator[string]{validation.Check("too long", func(s string) bool { return len(s) < 10 })},
+			})
+			_, err := Run(t, e, d, h, impl, "")
+			var rve *validation.RetryValidationError
+			require.True(t, validation.As(err, &rve), "%v", err)
+			assert.Equal(t, 3, rve.Attempts)
+			require.Len(t, rve.Outcomes, 3)
+			_, err = retrypolicy.ResultOf[string](rve.Outcomes[2])
+			require.ErrorContains(t, err, "8388610 bytes")
+		})
+	}
+}
+
+func TestErrorOfEightMebibytesArrivesCut(t *testing.T) {
+	t.Parallel()
+	for _, e := range []Engine{Environment, InPlace, OnServer} {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			d, impl := odds(e, 5), &odd{}
+			h := activity.Method(d, "HugeError", (*odd).HugeError, activity.MethodOptions[string, string]{})
+			_, err := Run(t, e, d, h, impl, "")
+			require.ErrorContains(t, err, "eeee")
+			require.ErrorContains(t, err, "(8388608 bytes)")
+			assert.EqualValues(t, 1, impl.started.Load())
+		})
+	}
+}
+
+func TestErrorDetailsThatCannotBeEncodedArriveAsText(t *testing.T) {
+	t.Parallel()
+	for _, e := range []Engine{Environment, InPlace, OnServer} {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			d, impl := odds(e, 5), &odd{}
+			h := activity.Method(d, "BadDetails", (*odd).BadDetails, activity.MethodOptions[string, string]{})
+			_, err := Run(t, e, d, h, impl, "")
+			var app *temporal.ApplicationError
+			require.ErrorAs(t, err, &app)
+			assert.Equal(t, "Broken", app.Type())
+			var first, second string
+			require.NoError(t, app.Details(&first, &second))
+			assert.Equal(t, "+Inf", second)
+		})
+	}
+}
+
+func TestErrorThatIsNoApplicationFailureArrives(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		d, impl := odds(e, 1), &odd{}
+		h := activity.Method(d, "BareTimeout", (*odd).BareTimeout, activity.MethodOptions[string, string]{})
+		_, err := Run(t, e, d, h, impl, "")
+		require.ErrorContains(t, err, "inner")
+		assert.EqualValues(t, 2, impl.started.Load())
+	})
+}
+
+func TestPanicInAMethodIsAnErrorForFiltersAndCallers(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		var asked atomic.Int64
+		d := activity.Define[*odd]("Odd", activity.Options{
+			Retry: e.Policy(retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond, RetryOn: []retrypolicy.Filter{
+				retrypolicy.If(func(err error, _ retrypolicy.Attempt) bool {
+					asked.Add(1)
+					return err.Error() == "panic: out of cheese"
+				}),
+			}}),
+			CallTimeout: 30 * time.Second,
+		})
+		h := activity.Method(d, "Panics", (*odd).Panics, activity.MethodOptions[string, string]{})
+		impl := &odd{}
+		_, err := Run(t, e, d, h, impl, "")
+		require.ErrorContains(t, err, "out of cheese")
+		assert.EqualValues(t, 3, impl.started.Load())
+		assert.EqualValues(t, 2, asked.Load(), "not asked after the last attempt")
+		if e != Sync {
+			var p *temporal.PanicError
+			require.ErrorAs(t, err, &p)
+		}
+	})
+}
+
+func TestFilterThatPanicsCountsAsNo(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("the method's own error") }}
+		d, do := define(t, e, retrypolicy.Policy{NumRetries: 5, RetryOn: []retrypolicy.Filter{
+			retrypolicy.If(func(error, retrypolicy.Attempt) bool { panic("filter") }),
+		}})
+		_, err := Run(t, e, d, do, impl, "")
+		require.ErrorContains(t, err, "the method's own error")
+		assert.EqualValues(t, 1, impl.started.Load())
+	})
+}
+
+func TestValidatorThatPanicsHasRefused(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		impl := &scripted{body: func(_ context.Context, n int, _ string) (string, error) { return fmt.Sprint(n), nil }}
+		d, do := define(t, e, retrypolicy.Policy{NumRetries: 1}, func(string, retrypolicy.Attempt) error { panic("validator") })
+		_, err := Run(t, e, d, do, impl, "")
+		var rve *validation.RetryValidationError
+		require.True(t, validation.As(err, &rve), "%v", err)
+		require.Len(t, rve.ValidationErrors, 2)
+		assert.Contains(t, rve.ValidationErrors[1], "panicked: validator")
+		assert.EqualValues(t, 2, impl.started.Load())
+	})
+}
