@@ -1,0 +1,76 @@
+# Everything here needs Go alone, and no network but a Go module proxy.
+# Modules tied together by go.work; devserver and tools stand alone.
+WORK_MODULES := . ./samples ./bench
+ALONE        := devserver
+
+GO ?= go
+
+.PHONY: help
+help: ## Print this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: test
+test: test-race test-samples test-devserver ## Every module's tests, with a real Temporal server inside
+
+# The server is a child process, so the race detector costs it nothing.
+.PHONY: test-race
+test-race:
+	$(GO) test -race -timeout 15m ./...
+
+.PHONY: test-samples
+test-samples:
+	$(GO) test -timeout 15m ./samples/... ./bench/...
+
+.PHONY: test-devserver
+test-devserver:
+	cd devserver && GOWORK=off $(GO) test -timeout 15m ./...
+
+.PHONY: test-full
+test-full: test fuzz bench-check ## What takes longer: make test, every fuzz target, the benchmarks' verdict
+
+.PHONY: test-gowork-off
+test-gowork-off: ## The root module as its importers see it, without go.work
+	GOWORK=off $(GO) build ./...
+	GOWORK=off $(GO) test -timeout 15m ./...
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME (20s)
+	@set -e; for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+		dir=$$(dirname $$file); \
+		for target in $$(grep -ohE '^func Fuzz[A-Za-z0-9_]+' $$file | sed 's/func //'); do \
+			echo "$$dir $$target"; $(GO) test $$dir -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## Print the benchmarks, beside the field's other libraries
+	$(GO) run ./bench
+
+.PHONY: bench-check
+bench-check: ## Judge the benchmarks; fails where one falls short
+	$(GO) run ./bench -check
+
+TOOL = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
+
+.PHONY: lint
+lint: vet golangci workflowcheck ## go vet, golangci-lint and Temporal's workflowcheck
+
+.PHONY: vet
+vet:
+	$(GO) vet $(WORK_MODULES:%=%/...)
+	cd devserver && GOWORK=off $(GO) vet ./...
+
+.PHONY: golangci
+golangci:
+	@for m in $(WORK_MODULES); do echo "golangci-lint $$m"; (cd $$m && GOWORK=off $(TOOL) golangci-lint run -c $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	@for m in $(ALONE); do echo "golangci-lint $$m"; (cd $$m && GOWORK=off $(TOOL) golangci-lint run -c $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+.PHONY: workflowcheck
+workflowcheck:
+	GOWORK=off $(TOOL) workflowcheck ./...
+	cd samples && GOWORK=off $(TOOL) workflowcheck ./...
+
+.PHONY: tidy
+tidy: ## go mod tidy in every module
+	@for m in $(WORK_MODULES) $(ALONE) tools; do (cd $$m && GOWORK=off $(GO) mod tidy) || exit 1; done

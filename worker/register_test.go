@@ -1,0 +1,95 @@
+package worker_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"github.com/concurry-go/concurry/activity"
+	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/worker"
+)
+
+// lazy is a client that never connects: what a refused worker would poll.
+func lazy(t *testing.T) client.Client {
+	t.Helper()
+	c, err := client.NewLazyClient(client.Options{HostPort: "127.0.0.1:1"})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestStartRefusesIncompleteRegistrationsBeforePolling(t *testing.T) {
+	t.Parallel()
+	empty := activity.Define[*scripted]("Empty", activity.Options{CallTimeout: time.Minute})
+	untimed := activity.Define[*scripted]("Untimed", activity.Options{})
+	activity.Method(untimed, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	fine, _ := define(t, InPlace, retrypolicy.Policy{})
+
+	w := worker.New(lazy(t), "q", worker.Options{})
+	worker.Register(w, empty, &scripted{})
+	worker.Register(w, untimed, &scripted{})
+	worker.Register(w, fine, nil)
+	worker.Register(w, fine, &scripted{})
+	worker.Register(w, fine, &scripted{})
+	worker.Register[*scripted](w, nil, nil)
+	for name, err := range map[string]error{"Start": w.Start(), "Run": w.Run(nil)} {
+		require.Error(t, err, name)
+		for _, want := range []string{
+			"Empty: no methods are declared",
+			"Untimed.Do: AttemptTimeout and CallTimeout are both unset",
+			"Scripted: its implementation is nil; want a *worker_test.scripted",
+			"Scripted.Do: registered twice",
+			"the definition is nil",
+		} {
+			require.ErrorContains(t, err, want, name)
+		}
+	}
+}
+
+func TestPoliciesThatAreWrongAreNamed(t *testing.T) {
+	t.Parallel()
+	_, err := worker.NewPlugin(worker.Policies{"ChargeCard": {Retry: retrypolicy.Policy{NumRetries: -1}}})
+	require.EqualError(t, err, "worker: Policies: ChargeCard: Retry.NumRetries -1: must be from 0 (no retries) to 1000000")
+	_, err = worker.NewPlugin(worker.Policies{"A": {}}, worker.Policies{"A": {}})
+	require.EqualError(t, err, "worker: Policies: A: given twice")
+	assert.Panics(t, func() { worker.Plugin(worker.Policies{"": {}}) })
+}
+
+// shapes has every signature there is an adapter for.
+type shapes struct{}
+
+func (shapes) Ping(context.Context) (string, error) { return "pong", nil }
+func (shapes) Tell(context.Context, string) error   { return nil }
+func (shapes) Pair(_ context.Context, a string, n int) (string, error) {
+	return a + string(rune('0'+n)), nil
+}
+func (shapes) Triple(_ context.Context, a, b string, c bool) (string, error) { return a + b, nil }
+
+func TestMethodsOfEveryShape(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		d := activity.Define[shapes]("Shapes", activity.Options{Retry: e.Policy(retrypolicy.Policy{NumRetries: 1}), CallTimeout: time.Minute})
+		ping := activity.Method(d, "Ping", activity.NoInput(shapes.Ping), activity.MethodOptions[activity.None, string]{})
+		tell := activity.Method(d, "Tell", activity.NoOutput(shapes.Tell), activity.MethodOptions[string, activity.None]{})
+		pair := activity.Method(d, "Pair", activity.Two(shapes.Pair), activity.MethodOptions[activity.Args2[string, int], string]{})
+		triple := activity.Method(d, "Triple", activity.Three(shapes.Triple), activity.MethodOptions[activity.Args3[string, string, bool], string]{})
+
+		out, err := Run(t, e, d, ping, shapes{}, activity.None{})
+		require.NoError(t, err)
+		assert.Equal(t, "pong", out)
+		_, err = Run(t, e, d, tell, shapes{}, "x")
+		require.NoError(t, err)
+		out, err = Run(t, e, d, pair, shapes{}, activity.Args2[string, int]{A: "a", B: 2})
+		require.NoError(t, err)
+		assert.Equal(t, "a2", out)
+		out, err = Run(t, e, d, triple, shapes{}, activity.Args3[string, string, bool]{A: "a", B: "b"})
+		require.NoError(t, err)
+		assert.Equal(t, "ab", out)
+	})
+}
