@@ -3,6 +3,7 @@ package activity
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -82,9 +83,8 @@ func Previous(ctx context.Context) []retrypolicy.Outcome { return attempt.Previo
 // LastRefusal is the newest earlier result that a validator refused, and why;
 // ok is false if there is none, or it was too large to keep.
 func LastRefusal[Out any](ctx context.Context) (result Out, reason string, ok bool) {
-	previous := Previous(ctx)
-	for i := len(previous) - 1; i >= 0; i-- {
-		if o := previous[i]; o.Verdict == retrypolicy.Refused {
+	for _, o := range slices.Backward(Previous(ctx)) {
+		if o.Verdict == retrypolicy.Refused {
 			result, err := retrypolicy.ResultOf[Out](o)
 			return result, o.Reason, err == nil
 		}

@@ -76,10 +76,11 @@ func (d *Definition[S]) ActivityTypes() []string {
 
 // named puts the name of a definition or method before each mistake.
 func named(name string, err error) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a list is taken apart
-		var errs []error
-		for _, e := range many.Unwrap() {
-			errs = append(errs, named(name, e))
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		all := many.Unwrap()
+		errs := make([]error, len(all))
+		for i, e := range all {
+			errs[i] = named(name, e)
 		}
 		return errors.Join(errs...)
 	}
@@ -119,8 +120,8 @@ func checkMethod[S any](definition, name string) error {
 		return nil
 	}
 	names := make([]string, 0, t.NumMethod())
-	for m := range t.NumMethod() {
-		names = append(names, t.Method(m).Name)
+	for m := range t.Methods() {
+		names = append(names, m.Name)
 	}
 	has := "it has none that is exported"
 	if len(names) > 0 {

@@ -10,12 +10,19 @@ import (
 // Inline runs a method in this process, under its whole policy, without any
 // server: concurry's sync mode. Waits are slept by the calling goroutine.
 // Arguments are passed as Go passes them, not copied. Immutable and safe for
-// concurrent use.
+// concurrent use; make it once where calls are many.
 type Inline[In, Out any] struct {
+	*inline[In, Out]
+}
+
+type inline[In, Out any] struct {
 	spec  *attempt.Spec
 	clock *attempt.Clock
-	body  func(context.Context, In) (Out, error)
+	// body runs one attempt; a panic is an error already.
+	body func(context.Context, In) (Out, error)
+	// plain tells that a success needs nothing before it and nothing after.
 	plain bool
+	call func(i *inline[In, Out], ctx context.Context, in In) (Out, error)
 }
 
 // Clock is time and chance of calls in this process; zero fields mean the
@@ -25,17 +32,52 @@ type Clock = attempt.Clock
 // Inline binds the method to an implementation in this process.
 func (h *MethodHandle[S, In, Out]) Inline(impl S) Inline[In, Out] {
 	body := h.body
-	return newInline(h.m, func(ctx context.Context, in In) (Out, error) { return body(impl, ctx, in) })
+	x := newInline(h.m, func(ctx context.Context, in In) (out Out, err error) {
+		defer attempt.Recovered(&err)
+		out, err = body(impl, ctx, in)
+		return out, err
+	})
+	x.call = func(i *inline[In, Out], ctx context.Context, in In) (out Out, err error) {
+		done := false
+		defer func() {
+			if !done {
+			if r := recover(); r != nil {
+				attempt.Panicked(r, &err)
+				out, err = i.loop(ctx, in, err)
+			}}
+		}()
+		out, err = body(impl, ctx, in)
+		done = true
+		if err != nil {
+			return i.loop(ctx, in, err)
+		}
+		return out, nil
+	}
+	return x
 }
 
 // Inline runs the function in this process.
-func (h *FuncHandle[In, Out]) Inline() Inline[In, Out] { return newInline(h.m, h.body) }
+func (h *FuncHandle[In, Out]) Inline() Inline[In, Out] {
+	body := h.body
+	return newInline(h.m, func(ctx context.Context, in In) (out Out, err error) {
+		returned := false
+		defer func() {
+			if !returned {
+				attempt.Panicked(recover(), &err)
+			}
+		}()
+		out, err = body(ctx, in)
+		returned = true
+		return out, err
+	})
+}
 
 func newInline[In, Out any](m *method, body func(context.Context, In) (Out, error)) Inline[In, Out] {
-	return Inline[In, Out]{
-		spec: &m.spec, clock: realClock(), body: body,
-		plain: len(m.spec.Validators) == 0 && len(m.spec.Retry.RetryOn) == 0 && m.spec.AttemptTimeout == 0 && m.spec.CallTimeout == 0,
-	}
+	s := &m.spec
+	return Inline[In, Out]{&inline[In, Out]{
+		spec: s, clock: realClock(), body: body,
+		plain: len(s.Validators) == 0 && len(s.Retry.RetryOn) == 0 && s.AttemptTimeout == 0 && s.CallTimeout == 0,
+	}}
 }
 
 var realClock = sync.OnceValue(func() *attempt.Clock {
@@ -46,31 +88,27 @@ var realClock = sync.OnceValue(func() *attempt.Clock {
 // WithClock is i with another clock, for tests.
 func (i Inline[In, Out]) WithClock(c Clock) Inline[In, Out] {
 	c = c.WithDefaults()
-	i.clock = &c
-	return i
+	changed := *i.inline
+	changed.clock = &c
+	return Inline[In, Out]{&changed}
 }
 
 // Call runs the method and waits for its end. Errors are the method's own, a
 // *validation.RetryValidationError, or the context's.
 func (i Inline[In, Out]) Call(ctx context.Context, in In) (Out, error) {
-	if i.plain { // nothing to ask before or after a success
-		out, err := i.once(ctx, in)
-		if err == nil {
-			return out, nil
-		}
-		return i.loop(ctx, in, &attempt.First[Out]{Err: err})
+	return i.call(i.inline, ctx, in)
+}
+
+// loop runs the call; failed is the error of a first attempt that is over.
+//go:noinline
+func (i *inline[In, Out]) loop(ctx context.Context, in In, failed error) (Out, error) {
+	l := &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: pack[In], Body: i.body}
+	return l.Run(ctx, failed)
+}
+
+func (i *inline[In, Out]) panicked(ctx context.Context, in In, out *Out, err *error) {
+	if r := recover(); r != nil {
+		attempt.Panicked(r, err)
+		*out, *err = i.loop(ctx, in, *err)
 	}
-	return i.loop(ctx, in, nil)
-}
-
-func (i *Inline[In, Out]) once(ctx context.Context, in In) (out Out, err error) {
-	defer attempt.Recovered(&err)
-	return i.body(ctx, in)
-}
-
-func (i *Inline[In, Out]) loop(ctx context.Context, in In, first *attempt.First[Out]) (Out, error) {
-	l := attempt.Loop[Out]{Spec: i.spec, Clock: i.clock, Arguments: func() []any { return pack(in) }}
-	body := i.body
-	l.Body = func(ctx context.Context) (Out, error) { return body(ctx, in) }
-	return l.Run(ctx, first)
 }

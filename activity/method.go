@@ -53,7 +53,7 @@ func NewMethod[S, In, Out any](d *Definition[S], name string, fn func(S, context
 		return nil, err
 	}
 	m.function = func(impl any) any {
-		receiver := impl.(S)
+		receiver, _ := impl.(S) // what Bind was given
 		return registered(func(ctx context.Context, in In) (Out, error) { return fn(receiver, ctx, in) })
 	}
 	if err := d.d.add(m); err != nil {
@@ -180,8 +180,8 @@ func sharesMemory(t reflect.Type) bool {
 		if t == reflect.TypeFor[time.Time]() {
 			return false // its pointer is to an immutable location
 		}
-		for i := range t.NumField() {
-			if sharesMemory(t.Field(i).Type) {
+		for f := range t.Fields() {
+			if sharesMemory(f.Type) {
 				return true
 			}
 		}

@@ -92,15 +92,15 @@ func checkTimeouts(attemptTimeout, callTimeout time.Duration) error {
 
 // within puts a prefix before the field of every FieldError in err.
 func within(prefix string, err error) error {
-	var field *retrypolicy.FieldError
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a list is taken apart
-		var errs []error
-		for _, e := range many.Unwrap() {
-			errs = append(errs, within(prefix, e))
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		all := many.Unwrap()
+		errs := make([]error, len(all))
+		for i, e := range all {
+			errs[i] = within(prefix, e)
 		}
 		return errors.Join(errs...)
 	}
-	if errors.As(err, &field) {
+	if field, ok := errors.AsType[*retrypolicy.FieldError](err); ok {
 		return &retrypolicy.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
 	}
 	return err

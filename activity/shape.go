@@ -63,6 +63,7 @@ func (a Args2[A, B]) pack() []any { return []any{a.A, a.B} }
 func (Args2[A, B]) types() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}
 }
+
 func (Args2[A, B]) function(call func(context.Context, any) (any, error)) any {
 	return func(ctx context.Context, a A, b B) (any, error) { return call(ctx, Args2[A, B]{a, b}) }
 }
@@ -71,6 +72,7 @@ func (a Args3[A, B, C]) pack() []any { return []any{a.A, a.B, a.C} }
 func (Args3[A, B, C]) types() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B](), reflect.TypeFor[C]()}
 }
+
 func (Args3[A, B, C]) function(call func(context.Context, any) (any, error)) any {
 	return func(ctx context.Context, a A, b B, c C) (any, error) {
 		return call(ctx, Args3[A, B, C]{a, b, c})
@@ -98,7 +100,10 @@ func argumentTypes[In any]() []reflect.Type {
 func registered[In, Out any](fn func(context.Context, In) (Out, error)) any {
 	var in In
 	if s, ok := any(in).(several); ok {
-		return s.function(func(ctx context.Context, in any) (any, error) { return fn(ctx, in.(In)) })
+		return s.function(func(ctx context.Context, args any) (any, error) {
+			in, _ := args.(In) // function calls with what it is a method of
+			return fn(ctx, in)
+		})
 	}
 	return fn
 }

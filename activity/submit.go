@@ -49,8 +49,7 @@ func (h Handle[In, Out]) Submit(ctx context.Context, c client.Client, in In) (*C
 		Summary:                h.call.Summary,
 	}, p.activityType, pack(in)...)
 	if err != nil {
-		var unimplemented *serviceerror.Unimplemented
-		if errors.As(err, &unimplemented) {
+		if _, ok := errors.AsType[*serviceerror.Unimplemented](err); ok {
 			err = fmt.Errorf("%w: %w", ErrStandaloneUnsupported, err)
 		}
 		return nil, fmt.Errorf("%s: Submit: %w", p.activityType, err)

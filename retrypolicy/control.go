@@ -45,7 +45,7 @@ type afterError struct {
 // Unmark returns err without the marks of Permanent and After around it.
 func Unmark(err error) error {
 	for {
-		m, ok := err.(interface{ marked() error }) //nolint:errorlint // only the outermost marks are taken off
+		m, ok := err.(interface{ marked() error })
 		if !ok {
 			return err
 		}
@@ -56,23 +56,20 @@ func Unmark(err error) error {
 // IsPermanent tells whether err carries the mark of Permanent, or is (or
 // wraps) a Temporal application error that is non-retryable.
 func IsPermanent(err error) bool {
-	var p *permanentError
-	if errors.As(err, &p) {
+	if _, ok := errors.AsType[*permanentError](err); ok {
 		return true
 	}
-	var app *temporal.ApplicationError
-	return errors.As(err, &app) && app.NonRetryable()
+	app, ok := errors.AsType[*temporal.ApplicationError](err)
+	return ok && app.NonRetryable()
 }
 
 // DelayOf returns the delay err asks for: the one of After, or the
 // NextRetryDelay of a Temporal application error. ok tells whether it does.
 func DelayOf(err error) (delay time.Duration, ok bool) {
-	var a *afterError
-	if errors.As(err, &a) {
+	if a, ok := errors.AsType[*afterError](err); ok {
 		return a.delay, true
 	}
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) && app.NextRetryDelay() > 0 {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok && app.NextRetryDelay() > 0 {
 		return app.NextRetryDelay(), true
 	}
 	return 0, false

@@ -32,21 +32,25 @@ func ErrorAs[E any]() Filter {
 }
 
 // ErrorType retries Temporal application errors of one of these types, the
-// ones temporal.NewApplicationError was given, anywhere in the chain.
+// ones temporal.NewApplicationError was given, anywhere in the chain, joined
+// errors included.
 func ErrorType(types ...string) Filter {
-	return func(err error, _ Attempt) bool {
-		for err != nil {
-			var app *temporal.ApplicationError
-			if !errors.As(err, &app) {
-				return false
-			}
-			if slices.Contains(types, app.Type()) {
-				return true
-			}
-			err = app.Unwrap()
+	return func(err error, _ Attempt) bool { return hasType(err, types) }
+}
+
+// hasType looks at every application error, where errors.As would stop at the
+// first.
+func hasType(err error, types []string) bool {
+	for err != nil {
+		if app, ok := err.(*temporal.ApplicationError); ok && slices.Contains(types, app.Type()) { //nolint:errorlint // the chain is walked here
+			return true
 		}
-		return false
+		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as above
+			return slices.ContainsFunc(many.Unwrap(), func(e error) bool { return hasType(e, types) })
+		}
+		err = errors.Unwrap(err)
 	}
+	return false
 }
 
 // If retries errors the predicate says yes to. The attempt tells it the

@@ -19,7 +19,7 @@ func (p *Policy) Temporal() *temporal.RetryPolicy {
 		InitialInterval:    first,
 		BackoffCoefficient: 2,
 		MaximumInterval:    max(first, p.Ceiling(p.Attempts())),
-		MaximumAttempts:    int32(p.Attempts()), //nolint:gosec // at most MostRetries+1
+		MaximumAttempts:    int32(p.Attempts()), // at most MostRetries+1
 	}
 	switch p.Backoff {
 	case Linear:
@@ -38,7 +38,7 @@ func (p *Policy) Temporal() *temporal.RetryPolicy {
 // the one that ends a call.
 func (p *Policy) Backstop() *temporal.RetryPolicy {
 	policy := p.Temporal()
-	policy.MaximumAttempts = int32(2*p.Attempts() + 10) //nolint:gosec // at most 2·MostRetries+12
+	policy.MaximumAttempts = int32(2*p.Attempts() + 10) // at most 2·MostRetries+12
 	return policy
 }
 

@@ -3,8 +3,8 @@ package worker_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -213,7 +213,7 @@ func TestFilterThatPanicsCountsAsNo(t *testing.T) {
 func TestValidatorThatPanicsHasRefused(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
-		impl := &scripted{body: func(_ context.Context, n int, _ string) (string, error) { return fmt.Sprint(n), nil }}
+		impl := &scripted{body: func(_ context.Context, n int, _ string) (string, error) { return strconv.Itoa(n), nil }}
 		d, do := define(t, e, retrypolicy.Policy{NumRetries: 1}, func(string, retrypolicy.Attempt) error { panic("validator") })
 		_, err := Run(t, e, d, do, impl, "")
 		var rve *validation.RetryValidationError

@@ -39,8 +39,9 @@ func TestSecondWorkerContinuesTheJournalOfTheFirst(t *testing.T) {
 	var seen [][]string
 	var mu sync.Mutex
 	impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
-		var earlier []string
-		for _, o := range activity.Previous(ctx) {
+		previous := activity.Previous(ctx)
+		earlier := make([]string, 0, len(previous))
+		for _, o := range previous {
 			v, err := retrypolicy.ResultOf[string](o)
 			earlier = append(earlier, fmt.Sprint(v, err, o.Reason))
 		}
@@ -68,7 +69,7 @@ func TestSecondWorkerContinuesTheJournalOfTheFirst(t *testing.T) {
 	assert.Equal(t, []string{"result 1", "result 2", "result 3"}, all)
 	assert.Equal(t, []string{"result 1 refused in 1", "result 2 refused in 2", "result 3 refused in 3"}, rve.ValidationErrors)
 	assert.Equal(t, [][]string{
-		nil,
+		{},
 		{"result 1<nil>result 1 refused in 1"},
 		{"result 1<nil>result 1 refused in 1", "result 2<nil>result 2 refused in 2"},
 	}, seen)

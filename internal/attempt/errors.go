@@ -58,8 +58,7 @@ func TypeOf(err error) string {
 	if _, ok := err.(*refusedError); ok { //nolint:errorlint // never wrapped
 		return RefusedType
 	}
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return app.Type()
 	}
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 	"time"
 
 	"github.com/concurry-go/concurry/internal/wire"
@@ -24,27 +25,23 @@ func (l live) Get(ptr any) error {
 
 // Loop is the driver of calls inside this process: every wait is slept here.
 // It is made for one call and used by one goroutine.
-type Loop[Out any] struct {
+type Loop[In, Out any] struct {
 	Spec  *Spec
 	Clock *Clock
-	// Arguments are what filters and validators may ask for.
-	Arguments func() []any
-	// Body runs one attempt.
-	Body func(ctx context.Context) (Out, error)
+	In    In
+	// Pack is In as the arguments that filters and validators may ask for.
+	Pack func(In) []any
+	// Body runs one attempt; it does not panic.
+	Body func(context.Context, In) (Out, error)
 
 	journal Journal
 	start   time.Time
 	end     time.Time // of the call; zero is none
 }
 
-// First is the outcome of a first attempt that has been run already.
-type First[Out any] struct {
-	Out Out
-	Err error
-}
-
-// Run runs the call to its end. first may be nil.
-func (l *Loop[Out]) Run(ctx context.Context, first *First[Out]) (Out, error) {
+// Run runs the call to its end. failed is the error of a first attempt that
+// has been run already, nil if there was none.
+func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 	var zero Out
 	if l.Spec.needsClock() || l.Spec.CallTimeout > 0 {
 		l.start = l.Clock.Now()
@@ -58,20 +55,18 @@ func (l *Loop[Out]) Run(ctx context.Context, first *First[Out]) (Out, error) {
 	for {
 		n := l.journal.begin()
 		var out Out
-		var err error
-		if first != nil {
-			out, err, first = first.Out, first.Err, nil
-		} else {
+		err := failed
+		if failed == nil {
 			out, err = l.attempt(ctx)
 		}
+		failed = nil
 		if err == nil && len(l.Spec.Validators) == 0 {
 			return out, nil
 		}
 		if err != nil && ctx.Err() != nil {
 			return zero, retrypolicy.Unmark(err) // cancelled, or out of time: never retried
 		}
-		a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
-		d := l.Spec.Judge(&l.journal, out, err, a, l.Clock, Room{Call: l.end, Here: true}, keepLive)
+		d := l.judge(out, err, n)
 		switch d.Action {
 		case Accept:
 			return out, nil
@@ -87,41 +82,81 @@ func (l *Loop[Out]) Run(ctx context.Context, first *First[Out]) (Out, error) {
 	}
 }
 
+// judge asks the engine. Only validators look at a result, so it becomes an
+// any, which allocates, for them alone.
+func (l *Loop[In, Out]) judge(out Out, err error, n int) Decision {
+	if l.journal.Outcomes == nil {
+		l.journal.Outcomes = make([]retrypolicy.Outcome, 0, min(l.Spec.Retry.Attempts(), fewAttempts))
+	}
+	var result any
+	if err == nil {
+		result = out
+	}
+	a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
+	return l.Spec.Judge(&l.journal, result, err, a, l.Clock, Room{Call: l.end, Here: true}, keepLive)
+}
+
+// fewAttempts is how many outcomes a call has room for from the start.
+const fewAttempts = 8
+
 func keepLive(v any) retrypolicy.Value { return live{v} }
 
-func (l *Loop[Out]) attempt(ctx context.Context) (Out, error) {
-	if l.journal.Started > 1 {
-		ctx = context.WithValue(ctx, previousKey{}, l.journal.Outcomes[:len(l.journal.Outcomes):len(l.journal.Outcomes)])
+// Panicked turns what recover returned into an error. Nil is none: the
+// goroutine ends by runtime.Goexit.
+//go:noinline
+func Panicked(recovered any, err *error) {
+	if recovered != nil {
+		*err = &PanicError{Value: recovered, Stack: debug.Stack()}
+	}
+}
+
+// retryContext is the context of a further attempt: the call's, and what the
+// attempts before left.
+type retryContext struct {
+	context.Context
+	previous []retrypolicy.Outcome
+}
+
+// Value implements context.Context.
+func (c *retryContext) Value(key any) any {
+	if _, ok := key.(previousKey); ok {
+		return c.previous
+	}
+	return c.Context.Value(key)
+}
+
+func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
+	if n := len(l.journal.Outcomes); n > 0 {
+		ctx = &retryContext{ctx, l.journal.Outcomes[:n:n]}
 	}
 	if l.Spec.AttemptTimeout <= 0 {
-		return l.guarded(ctx)
+		return l.Body(ctx, l.In)
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.Spec.AttemptTimeout)
 	defer cancel()
-	done := make(chan First[Out], 1)
+	type result struct {
+		out Out
+		err error
+	}
+	done := make(chan result, 1)
 	go func() {
-		var r First[Out]
-		defer func() { done <- r }()
-		r.Out, r.Err = l.guarded(ctx)
+		var r result
+		defer func() { done <- r }() // also when the body ends its goroutine
+		r.out, r.err = l.Body(ctx, l.In)
 	}()
 	patience := time.NewTimer(l.Spec.AttemptTimeout + abandonAfter)
 	defer patience.Stop()
 	select {
 	case r := <-done:
-		return r.Out, r.Err
+		return r.out, r.err
 	case <-patience.C:
 		var zero Out
 		return zero, ErrAbandoned
 	}
 }
 
-func (l *Loop[Out]) guarded(ctx context.Context) (out Out, err error) {
-	defer Recovered(&err)
-	return l.Body(ctx)
-}
-
 // Elapsed implements retrypolicy.Call.
-func (l *Loop[Out]) Elapsed() time.Duration {
+func (l *Loop[In, Out]) Elapsed() time.Duration {
 	if l.start.IsZero() {
 		return 0
 	}
@@ -129,10 +164,10 @@ func (l *Loop[Out]) Elapsed() time.Duration {
 }
 
 // Args implements retrypolicy.Call.
-func (l *Loop[Out]) Args() []any { return l.Arguments() }
+func (l *Loop[In, Out]) Args() []any { return l.Pack(l.In) }
 
 // Previous implements retrypolicy.Call.
-func (l *Loop[Out]) Previous() []retrypolicy.Outcome { return l.journal.earlier() }
+func (l *Loop[In, Out]) Previous() []retrypolicy.Outcome { return l.journal.earlier() }
 
 // assign sets *ptr to v where the types allow.
 func assign(ptr, v any) bool {

@@ -1,9 +1,9 @@
 package attempt
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/concurry-go/concurry/internal/wire"
@@ -91,8 +91,7 @@ func askValidator(v Validator, i int, result any, a retrypolicy.Attempt) (refusa
 
 // next decides after an outcome that was not accepted.
 func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, room Room) Decision {
-	var refused *refusedError
-	isRefusal := errors.As(cause, &refused)
+	_, isRefusal := cause.(*refusedError) //nolint:errorlint // never wrapped
 	end := func(problem error) Decision {
 		if isRefusal {
 			return Decision{Action: End, Err: s.refusals(j), Problem: problem}
@@ -139,8 +138,7 @@ func where(here bool) Action {
 // Spent is how a call ends that may not start another body, before it starts
 // one: the last known outcome decides, and it says what left none.
 func (s *Spec) Spent(j *Journal) error {
-	for i := len(j.Outcomes) - 1; i >= 0; i-- {
-		o := j.Outcomes[i]
+	for _, o := range slices.Backward(j.Outcomes) {
 		switch {
 		case o.BeforeReset || o.Verdict == retrypolicy.Lost:
 			continue

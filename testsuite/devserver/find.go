@@ -120,7 +120,7 @@ func cached(ctx context.Context, source string, out io.Writer) (string, error) {
 		return "", fmt.Errorf("devserver: %w", err)
 	}
 	unlock, err := lock(ctx, filepath.Join(base, "lock"), func() {
-		_, _ = fmt.Fprintln(out, "devserver: another process is building the Temporal dev server; waiting for it")
+		_, _ = fmt.Fprintln(out, "devserver: the Temporal dev server is being built already; waiting for it")
 	})
 	if err != nil {
 		return "", fmt.Errorf("devserver: %w", err)
@@ -148,7 +148,7 @@ func sourceKey(source string) (string, error) {
 		if err != nil {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(path) //nolint:gosec // the repository's own sources
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func build(ctx context.Context, source, path string, out io.Writer) error {
 		"devserver: (to use a program you have: %s=/path/to/temporal)\n", EnvPath)
 	start := time.Now()
 	temporary := path + ".building"
-	cmd := exec.CommandContext(ctx, gocmd, "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", temporary, "./cmd/"+program)
+	cmd := exec.CommandContext(ctx, gocmd, "build", "-v", "-ldflags=-s -w", "-o", temporary, "./cmd/"+program)
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	pipe, err := cmd.StderrPipe()

@@ -338,7 +338,14 @@ func (s *Server) ask(ctx context.Context) error {
 	}
 	defer c.Close()
 	_, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: s.options.Namespace})
-	return err
+	if err != nil || !s.options.UI {
+		return err
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", hostPort(s.options.UIPort))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 func cmpErr(err error) error {
@@ -356,7 +363,11 @@ func freePort(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("devserver: free port: %w", err)
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0, fmt.Errorf("devserver: free port: %w", err)
+	}
+	return strconv.Atoi(port)
 }
 
 // tail keeps the last output of a process, for error messages.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,24 +26,26 @@ Flags:
 // flags are those of "temporal server start-dev", plus --profile and
 // --exit-with-parent.
 type flags struct {
-	ip, uiIP                string
-	port, httpPort          int
-	metricsPort, uiPort     int
-	headless                bool
-	dbFilename              string
-	namespaces              []string
-	searchAttributes        []string
-	dynamicConfig           []string
-	pragmas                 []string
-	uiPublicPath, uiCodec   string
-	logLevel, logFormat     string
-	profile                 string
-	exitWithParent, help    bool
-	logConfig, noColorUsage bool
-	color                   string
+	ip, uiIP              string
+	port, httpPort        int
+	metricsPort, uiPort   int
+	headless              bool
+	dbFilename            string
+	namespaces            []string
+	searchAttributes      []string
+	dynamicConfig         []string
+	pragmas               []string
+	uiPublicPath, uiCodec string
+	logLevel, logFormat   string
+	profile               string
+	exitWithParent, help  bool
+	logConfig             bool
+	color                 string
 }
 
-// parse returns nil flags where the command line asked for text only.
+// errAnswered is returned where the command line asked for text only.
+var errAnswered = errors.New("answered")
+
 func parse(args []string, stdout io.Writer) (*flags, error) {
 	f := &flags{}
 	set := pflag.NewFlagSet("temporal-devserver", pflag.ContinueOnError)
@@ -76,10 +79,10 @@ func parse(args []string, stdout io.Writer) (*flags, error) {
 	switch {
 	case f.help || len(words) == 0:
 		fmt.Fprint(stdout, usage, set.FlagUsages())
-		return nil, nil
+		return nil, errAnswered
 	case slices.Equal(words, []string{"version"}):
 		fmt.Fprintln(stdout, "temporal-devserver", version())
-		return nil, nil
+		return nil, errAnswered
 	case !slices.Equal(words, []string{"server", "start-dev"}):
 		return nil, fmt.Errorf("unknown command %q; the commands are \"server start-dev\" and \"version\"", strings.Join(words, " "))
 	}

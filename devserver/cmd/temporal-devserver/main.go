@@ -6,6 +6,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,7 +30,10 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 
 	f, err := parse(args, stdout)
-	if err != nil || f == nil {
+	if errors.Is(err, errAnswered) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	options, err := f.options()

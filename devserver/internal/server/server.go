@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -21,13 +22,18 @@ import (
 	"go.temporal.io/server/common/cluster"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/membership/static"
 	"go.temporal.io/server/common/metrics"
 	"go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
+	"go.temporal.io/server/common/primitives"
 	sqliteschema "go.temporal.io/server/schema/sqlite"
 	"go.temporal.io/server/temporal"
 )
 
-const clusterName = "active"
+const (
+	clusterName = "active"
+	disabled    = "disabled"
+)
 
 // Options says what the server serves, and where. The zero value is not
 // usable: IP, Port and Namespaces are required.
@@ -100,6 +106,7 @@ func Start(o Options) (*Server, error) {
 		temporal.WithAuthorizer(authorizer),
 		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return claims }),
 		temporal.WithDynamicConfigClient(dynamic),
+		temporal.WithStaticHosts(hosts(o.IP, cfg)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("temporal server: %w", err)
@@ -205,15 +212,26 @@ func (o Options) config() (*config.Config, error) {
 		"worker":   rpc(next()),
 	}
 	cfg.Archival = config.Archival{
-		History:    config.HistoryArchival{State: "disabled"},
-		Visibility: config.VisibilityArchival{State: "disabled"},
+		History:    config.HistoryArchival{State: disabled},
+		Visibility: config.VisibilityArchival{State: disabled},
 	}
 	cfg.NamespaceDefaults.Archival = config.ArchivalNamespaceDefaults{
-		History:    config.HistoryArchivalNamespaceDefaults{State: "disabled"},
-		Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
+		History:    config.HistoryArchivalNamespaceDefaults{State: disabled},
+		Visibility: config.VisibilityArchivalNamespaceDefaults{State: disabled},
 	}
 	cfg.PublicClient = config.PublicClient{HostPort: frontend}
 	return cfg, nil
+}
+
+// hosts replaces the gossip between services: after a restart on the same file
+// it would look for the killed ones for up to a minute.
+func hosts(ip string, cfg *config.Config) map[primitives.ServiceName]static.Hosts {
+	all := map[primitives.ServiceName]static.Hosts{}
+	for name, service := range cfg.Services {
+		self := net.JoinHostPort(ip, strconv.Itoa(service.RPC.GRPCPort))
+		all[primitives.ServiceName(name)] = static.SingleLocalHost(self)
+	}
+	return all
 }
 
 func (o Options) sql() *config.SQL {
@@ -230,9 +248,7 @@ func (o Options) sql() *config.SQL {
 		sql.ConnectAttributes["journal_mode"] = "wal"
 		sql.ConnectAttributes["synchronous"] = "normal"
 	}
-	for name, value := range o.Pragmas {
-		sql.ConnectAttributes[name] = value
-	}
+	maps.Copy(sql.ConnectAttributes, o.Pragmas)
 	return sql
 }
 
@@ -271,7 +287,11 @@ func freePorts(ip string, n int) ([]int, error) {
 			return nil, fmt.Errorf("free port on %s: %w", ip, err)
 		}
 		defer func() { _ = l.Close() }()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		address, ok := l.Addr().(*net.TCPAddr)
+		if !ok {
+			return nil, fmt.Errorf("free port on %s: %v is no TCP address", ip, l.Addr())
+		}
+		ports[i] = address.Port
 	}
 	return ports, nil
 }

@@ -1,0 +1,109 @@
+package retrypolicy_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+func TestMarksOfNoErrorAreNoError(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, retrypolicy.Permanent(nil))
+	require.NoError(t, retrypolicy.After(nil, time.Second))
+	require.NoError(t, retrypolicy.Unmark(nil))
+	assert.False(t, retrypolicy.IsPermanent(nil))
+	_, ok := retrypolicy.DelayOf(nil)
+	assert.False(t, ok)
+}
+
+func TestMarksAreTransparent(t *testing.T) {
+	t.Parallel()
+	original := fmt.Errorf("read: %w", &statusError{429})
+	for name, marked := range map[string]error{
+		"Permanent": retrypolicy.Permanent(original),
+		"After":     retrypolicy.After(original, time.Second),
+		"both":      retrypolicy.After(retrypolicy.Permanent(original), time.Second),
+	} {
+		assert.Equal(t, original.Error(), marked.Error(), name)
+		require.ErrorIs(t, marked, original, name)
+		var status *statusError
+		require.ErrorAs(t, marked, &status, name)
+		assert.Equal(t, original, errors.Unwrap(retrypolicy.Permanent(original)), name)
+	}
+}
+
+func TestUnmarkTakesOffTheOutermostMarksOnly(t *testing.T) {
+	t.Parallel()
+	original := errors.New("original")
+	marked := retrypolicy.After(retrypolicy.Permanent(retrypolicy.After(original, 1)), 2)
+	assert.Same(t, original, retrypolicy.Unmark(marked))
+	assert.Same(t, original, retrypolicy.Unmark(original))
+	wrapped := fmt.Errorf("x: %w", marked)
+	assert.Same(t, wrapped, retrypolicy.Unmark(wrapped), "what stands around a mark stays")
+}
+
+func TestIsPermanent(t *testing.T) {
+	t.Parallel()
+	retryable := temporal.NewApplicationError("x", "T")
+	final := temporal.NewNonRetryableApplicationError("x", "T", nil)
+	for _, tc := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"plain", io.EOF, false},
+		{"marked", retrypolicy.Permanent(io.EOF), true},
+		{"marked and wrapped", fmt.Errorf("x: %w", retrypolicy.Permanent(io.EOF)), true},
+		{"marked within After", retrypolicy.After(retrypolicy.Permanent(io.EOF), 1), true},
+		{"marked and joined", errors.Join(io.EOF, retrypolicy.Permanent(io.EOF)), true},
+		{"After alone", retrypolicy.After(io.EOF, 1), false},
+		{"retryable application error", retryable, false},
+		{"retryable application error, marked", retrypolicy.Permanent(retryable), true},
+		{"non-retryable application error", final, true},
+		{"non-retryable application error, wrapped", fmt.Errorf("x: %w", final), true},
+		{"the outermost application error decides", temporal.NewApplicationErrorWithCause("x", "T", final), false},
+		{"a mark inside an application error", temporal.NewApplicationErrorWithCause("x", "T", retrypolicy.Permanent(io.EOF)), true},
+	} {
+		assert.Equal(t, tc.want, retrypolicy.IsPermanent(tc.err), tc.name)
+	}
+}
+
+func TestDelayOf(t *testing.T) {
+	t.Parallel()
+	app := func(d time.Duration) error {
+		return temporal.NewApplicationErrorWithOptions("x", "T", temporal.ApplicationErrorOptions{NextRetryDelay: d})
+	}
+	for _, tc := range []struct {
+		name  string
+		err   error
+		delay time.Duration
+		ok    bool
+	}{
+		{"plain", io.EOF, 0, false},
+		{"After", retrypolicy.After(io.EOF, 3*time.Second), 3 * time.Second, true},
+		{"After, wrapped", fmt.Errorf("x: %w", retrypolicy.After(io.EOF, 3*time.Second)), 3 * time.Second, true},
+		{"After of nothing is at once", retrypolicy.After(io.EOF, 0), 0, true},
+		{"After of a negative delay is at once", retrypolicy.After(io.EOF, math.MinInt64), 0, true},
+		{"After is not capped", retrypolicy.After(io.EOF, 10*retrypolicy.LongestWait), 10 * retrypolicy.LongestWait, true},
+		{"the outermost After wins", retrypolicy.After(retrypolicy.After(io.EOF, 1), 2), 2, true},
+		{"application error", app(4 * time.Second), 4 * time.Second, true},
+		{"application error, wrapped", fmt.Errorf("x: %w", app(4*time.Second)), 4 * time.Second, true},
+		{"application error without delay", app(0), 0, false},
+		{"application error, negative", app(-1), 0, false},
+		{"After wins over the application error in it", retrypolicy.After(app(4*time.Second), time.Second), time.Second, true},
+		{"Permanent asks for none", retrypolicy.Permanent(io.EOF), 0, false},
+	} {
+		delay, ok := retrypolicy.DelayOf(tc.err)
+		assert.Equal(t, tc.ok, ok, tc.name)
+		assert.Equal(t, tc.delay, delay, tc.name)
+	}
+}
