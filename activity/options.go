@@ -29,6 +29,8 @@ type Options struct {
 	// engine heartbeats three times as often by itself, until the method does.
 	// Zero means 10 seconds; NoHeartbeat means no heartbeats, so that a dead
 	// worker shows only by a timeout, and a cancellation never reaches a body.
+	// Methods without retries and validators are plain activities, and have
+	// none either.
 	HeartbeatTimeout time.Duration
 
 	// TaskQueue is where workers of this definition poll. Submit needs it;
@@ -54,7 +56,8 @@ type MethodOptions[In, Out any] struct {
 	// retried while the budget lasts.
 	RetryUntil []validation.Validator[Out]
 
-	// Retry replaces the definition's policy if it is not nil.
+	// Retry replaces the definition's whole policy, filters included, if it is
+	// not nil.
 	Retry *retrypolicy.Policy
 
 	// AttemptTimeout and CallTimeout replace the definition's if not zero.

@@ -315,7 +315,13 @@ func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Durat
 
 // handOver gives the call to the server: the journal goes first.
 func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
-	if err := e.heart.record(ctx); err != nil {
+	if wasReset(ctx) {
+		e.heart.mu.Lock()
+		e.heart.journal.Reset = true
+		e.heart.mu.Unlock()
+	}
+	// With a verdict, such as a pause, the record has been taken all the same.
+	if err := e.heart.record(ctx); err != nil && !isVerdict(err) {
 		e.out.Next.GetLogger(ctx).Warn("The journal of a call could not be recorded; the attempts of this server attempt count as lost.", "Error", err)
 	}
 	return handBack(cause, delay)
@@ -333,10 +339,16 @@ func (e *execution) cutOff(ctx context.Context, err error) error {
 	h.journal.Running = 0
 	started := h.journal.Started
 	h.mu.Unlock()
-	if started >= e.spec.Retry.Attempts() {
+	if started >= e.spec.Retry.Attempts() && !wasReset(ctx) {
 		return final(e.spec.Spent(&h.journal))
 	}
 	return e.handOver(ctx, fmt.Errorf("attempt %d was cut off: %w", started, context.Cause(ctx)), 0)
+}
+
+// wasReset tells that an operator reset the activity, which gives the call a
+// new budget.
+func wasReset(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), activity.ErrActivityReset)
 }
 
 func isContextError(err error) bool {

@@ -23,6 +23,8 @@ type Journal struct {
 	LeftOut int
 	// ServerAttempt is Temporal's attempt number when it was recorded.
 	ServerAttempt int32
+	// Reset tells that the recording server attempt was told of a reset.
+	Reset bool
 }
 
 // begin starts the next attempt and returns its number.
@@ -93,18 +95,27 @@ func (j *Journal) add(o retrypolicy.Outcome, budget int) {
 //   - a body that was running at the record's time is lost;
 //   - each server attempt between the record's and this one started a body,
 //     for all anybody knows, and lost it;
-//   - a number below the record's means an operator reset the activity: a new
-//     budget, the earlier outcomes kept to be looked at.
+//   - a number that is not above the record's means an operator reset the
+//     activity, as a record of that does: a new budget, the earlier outcomes
+//     kept to be looked at. Every server attempt that started and did not end
+//     the activity is followed by one with a higher number otherwise, also
+//     over pauses.
 func Opened(j *Journal, k int32) *Journal {
 	silent := int(k) - 1
 	switch {
 	case j == nil:
 		j = &Journal{}
-	case k < j.ServerAttempt:
+	case j.Reset || k <= j.ServerAttempt:
+		if j.Running != 0 {
+			j.lose(j.Running)
+		}
 		for i := range j.Outcomes {
 			j.Outcomes[i].BeforeReset = true
 		}
-		j.Started, j.Running, j.FirstStart = 0, 0, time.Time{}
+		if j.Reset {
+			silent = max(int(k-j.ServerAttempt)-1, 0)
+		}
+		j.Started, j.Running, j.FirstStart, j.Reset = 0, 0, time.Time{}, false
 	default:
 		if j.Running != 0 {
 			j.lose(j.Running)
@@ -126,6 +137,7 @@ type document struct {
 	Running       int            `json:"running,omitempty"`
 	FirstStart    time.Time      `json:"first_start,omitzero"`
 	ServerAttempt int32          `json:"server_attempt"`
+	Reset         bool           `json:"reset,omitempty"`
 	LeftOut       int            `json:"left_out,omitempty"`
 	Outcomes      []wire.Outcome `json:"outcomes,omitempty"`
 }
@@ -133,7 +145,7 @@ type document struct {
 func (j *Journal) document() document {
 	d := document{
 		Started: j.Started, Running: j.Running, FirstStart: j.FirstStart,
-		ServerAttempt: j.ServerAttempt, LeftOut: j.LeftOut,
+		ServerAttempt: j.ServerAttempt, Reset: j.Reset, LeftOut: j.LeftOut,
 		Outcomes: make([]wire.Outcome, len(j.Outcomes)),
 	}
 	for i, o := range j.Outcomes {
@@ -145,7 +157,7 @@ func (j *Journal) document() document {
 func (d document) journal() *Journal {
 	j := &Journal{
 		Started: max(d.Started, 0), Running: max(d.Running, 0), FirstStart: d.FirstStart,
-		ServerAttempt: d.ServerAttempt, LeftOut: d.LeftOut,
+		ServerAttempt: d.ServerAttempt, Reset: d.Reset, LeftOut: d.LeftOut,
 	}
 	for _, o := range d.Outcomes[max(len(d.Outcomes)-maxOutcomes, 0):] {
 		j.Outcomes = append(j.Outcomes, o.Outcome())

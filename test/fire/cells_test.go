@@ -1,0 +1,138 @@
+package fire
+
+import (
+	"time"
+)
+
+// phase is where a call is when something happens to it.
+type phase string
+
+const (
+	whileBodyRuns      phase = "while the body runs"
+	whileWaitingHere   phase = "while waiting in place"
+	whileWaitingServer phase = "while waiting on the server"
+)
+
+// event is what happens.
+type event string
+
+const (
+	shutdown     event = "worker shut down"
+	sigkill      event = "SIGKILL"
+	sigstop      event = "SIGSTOP past the heartbeat timeout, SIGCONT"
+	cutOff       event = "connection cut"
+	serverKilled event = "server killed and restarted"
+	pauseResume  event = "pause, unpause"
+	reset        event = "reset by an operator"
+	cancellation event = "cancellation"
+	callTimeout  event = "call timeout"
+	ignores      event = "body ignores its context"
+)
+
+// ending is what the caller gets.
+type ending string
+
+const (
+	// endsBurnt is the last body's own error.
+	endsBurnt ending = "the last attempt's error"
+	// endsLost is the error of a call whose last attempt left no outcome.
+	endsLost ending = "AttemptLost"
+	// endsCanceled is a cancellation.
+	endsCanceled ending = "canceled"
+	// endsTimedOut is the end of the attempt's context, raised by the engine.
+	endsTimedOut ending = "the attempt's deadline"
+)
+
+// cell is one field of the crash table, with what it promises.
+type cell struct {
+	event   event
+	phase   phase
+	retries int
+	// bodies is how many bodies are started: at most this many ever, and
+	// exactly this many unless atLeast is lower.
+	bodies, atLeast int
+	ending          ending
+	// mayBeLost allows endsLost instead. A server does not notice at once that
+	// a frozen or unreachable worker is gone, and can hand it the next server
+	// attempts too. Each counts as a started body, since nobody knows.
+	mayBeLost bool
+}
+
+// cells is the crash table. A call without retries never waits, so only its
+// body can be hit.
+func cells() []cell {
+	var all []cell
+	add := func(c cell) {
+		if c.atLeast == 0 {
+			c.atLeast = c.bodies
+		}
+		all = append(all, c)
+	}
+	for _, retries := range []int{0, 1, 5} {
+		for _, e := range []event{shutdown, sigkill, sigstop, cutOff, serverKilled, pauseResume} {
+			c := cell{event: e, retries: retries, bodies: retries + 1, ending: endsBurnt}
+			if e == sigstop || e == cutOff || e == serverKilled {
+				c.mayBeLost, c.atLeast = true, 1
+			}
+			c.phase = whileBodyRuns
+			body := c
+			if retries == 0 {
+				body.ending = endsLost
+			}
+			add(body)
+			if retries > 0 {
+				c.phase = whileWaitingHere
+				add(c)
+				c.phase = whileWaitingServer
+				add(c)
+			}
+		}
+		for _, p := range []phase{whileBodyRuns, whileWaitingHere, whileWaitingServer} {
+			if retries == 0 && p != whileBodyRuns {
+				continue
+			}
+			add(cell{event: cancellation, phase: p, retries: retries, bodies: 1, ending: endsCanceled})
+			c := cell{event: callTimeout, phase: p, retries: retries, bodies: 1, ending: endsBurnt}
+			if p == whileBodyRuns {
+				c.ending = endsTimedOut
+			} else {
+				c.bodies, c.atLeast = retries+1, 1
+			}
+			add(c)
+			// A reset gives a new budget.
+			add(cell{event: reset, phase: p, retries: retries, bodies: retries + 2, ending: endsBurnt})
+		}
+		add(cell{event: ignores, phase: whileBodyRuns, retries: retries, bodies: retries + 1, ending: map[bool]ending{true: endsTimedOut, false: endsBurnt}[retries == 0]})
+	}
+	return all
+}
+
+// setup is the policy that brings a call into the cell's phase, with time
+// enough for the event.
+func (c *cell) setup() setup {
+	s := setup{
+		Retries: c.retries, StopTimeout: time.Second,
+		CallTimeout: time.Minute, Body: bodyFails,
+		Wait: 2500 * time.Millisecond, InPlace: time.Hour,
+	}
+	switch c.phase {
+	case whileBodyRuns:
+		s.Body, s.Wait = bodyBlocks, 10*time.Millisecond
+	case whileWaitingServer:
+		s.InPlace = -1
+	}
+	if c.retries > 1 {
+		s.Wait = min(s.Wait, 1200*time.Millisecond)
+	}
+	switch c.event {
+	case callTimeout:
+		s.CallTimeout = 3 * time.Second
+	case ignores:
+		s.Body, s.AttemptTimeout = bodyIgnores, 500*time.Millisecond
+	case sigstop, cutOff, serverKilled:
+		if c.phase == whileBodyRuns {
+			s.Body = bodyLasts // comes back, and must not be listened to
+		}
+	}
+	return s
+}

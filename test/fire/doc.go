@@ -1,0 +1,8 @@
+// Package fire proves the engine's promises about attempts with real worker
+// processes on a real server: killed, stopped, cut off, paused and shut down
+// while a body runs and while a call waits, in place and on the server.
+//
+// Bodies are counted by a ledger, a file that every started body appends a
+// line to before anything else. Whatever happens, a call never starts more
+// than NumRetries+1 of them, and never hangs.
+package fire

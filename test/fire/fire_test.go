@@ -1,0 +1,314 @@
+package fire
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/concurry-go/concurry/testsuite"
+	"github.com/concurry-go/concurry/testsuite/devserver"
+)
+
+const (
+	// longest is what a cell may take before it counts as hanging.
+	longest = 90 * time.Second
+	// outage is how long a worker or server is away: well past the heartbeat
+	// timeout of one second.
+	outage = 2500 * time.Millisecond
+	// activityID is the one activity's in workflows.
+	activityID = "burn"
+)
+
+// field is one cell, being run.
+type field struct {
+	*testing.T
+	cell
+	setup   setup
+	server  *devserver.Server
+	client  client.Client
+	proxy   *proxy
+	workers []*process
+	cancel  func(context.Context) error
+	wait    func(context.Context) error
+	run     client.WorkflowRun
+	random  *rand.Rand
+}
+
+// runCell runs a cell once and returns how many bodies were started, and how
+// the call ended.
+func runCell(t *testing.T, c cell, seed uint64) (int, ending) {
+	t.Helper()
+	f := &field{T: t, cell: c, setup: c.setup(), random: rand.New(rand.NewPCG(seed, seed))}
+	f.start()
+	f.reach()
+	f.strike()
+	err := f.await()
+	n, ledgerErr := started(f.setup.Ledger)
+	require.NoError(t, ledgerErr)
+	require.LessOrEqual(t, n, c.bodies, "bodies started; the call ended with %v", err)
+	require.GreaterOrEqual(t, n, c.atLeast, "bodies started; the call ended with %v", err)
+	got := endingOf(err)
+	if got != endsLost || !c.mayBeLost {
+		require.Equal(t, c.ending, got, "%v", err)
+	}
+	return n, got
+}
+
+func endingOf(err error) ending {
+	var app *temporal.ApplicationError
+	switch {
+	case err == nil:
+		return "success"
+	case temporal.IsCanceledError(err):
+		return endsCanceled
+	case !errors.As(err, &app):
+		return ending(fmt.Sprintf("%T", err))
+	case app.Type() == "AttemptLost":
+		return endsLost
+	case strings.Contains(app.Message(), errBurnt.Error()):
+		return endsBurnt
+	case strings.Contains(app.Message(), context.DeadlineExceeded.Error()), strings.Contains(app.Message(), "abandoned"):
+		return endsTimedOut
+	default:
+		return ending(app.Type() + ": " + app.Message())
+	}
+}
+
+// start brings server, worker and call up.
+func (f *field) start() {
+	if f.event == serverKilled {
+		srv, err := devserver.Start(f.Context(), devserver.Options{DBFilename: filepath.Join(f.TempDir(), "temporal.db")})
+		require.NoError(f, err)
+		f.Cleanup(func() { _ = srv.Stop() })
+		f.server = srv
+	} else {
+		f.server = testsuite.Server(f)
+	}
+	f.client = testsuite.Dial(f, f.server, client.Options{Logger: quiet()})
+	f.setup.Address = f.server.HostPort()
+	f.setup.Queue = "fire-" + filepath.Base(f.TempDir()) + f.Name()
+	f.setup.Ledger = filepath.Join(f.TempDir(), "ledger")
+	first := f.setup
+	if f.event == cutOff {
+		f.proxy = newProxy(f.T, f.setup.Address)
+		first.Address = f.proxy.address()
+	}
+	f.spawn(first)
+	switch f.event {
+	case pauseResume, reset:
+		f.callInWorkflow()
+	default:
+		f.callStandalone()
+	}
+}
+
+func (f *field) spawn(s setup) { f.workers = append(f.workers, s.spawn(f.T)) }
+
+func (f *field) callStandalone() {
+	_, burn := f.setup.definition()
+	call, err := burn.Submit(f.Context(), f.client, "")
+	require.NoError(f, err)
+	f.cancel = func(ctx context.Context) error { return call.Cancel(ctx, "fire") }
+	f.wait = func(ctx context.Context) error {
+		_, err := call.Get(ctx)
+		return err
+	}
+}
+
+// callInWorkflow is for what the server offers for workflows' activities.
+func (f *field) callInWorkflow() {
+	_, burn := f.setup.definition()
+	queue := f.setup.Queue + "-workflow"
+	w := sdkworker.New(f.client, queue, sdkworker.Options{DisableRegistrationAliasing: true})
+	w.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{ActivityID: activityID})
+		_, err := burn.Execute(ctx, "").Get(ctx)
+		return err
+	}, workflow.RegisterOptions{Name: "Fire"})
+	require.NoError(f, w.Start())
+	f.Cleanup(w.Stop)
+	run, err := f.client.ExecuteWorkflow(f.Context(), client.StartWorkflowOptions{TaskQueue: queue}, "Fire")
+	require.NoError(f, err)
+	f.run = run
+	f.wait = func(ctx context.Context) error { return run.Get(ctx, nil) }
+}
+
+// reach waits until the call is in the cell's phase.
+func (f *field) reach() {
+	deadline := time.Now().Add(longest)
+	for {
+		n, err := started(f.setup.Ledger)
+		require.NoError(f, err)
+		if n >= 1 {
+			break
+		}
+		require.True(f, time.Now().Before(deadline), "the first body never started")
+		time.Sleep(5 * time.Millisecond)
+	}
+	// The body has started; its return, and the engine's answer, take
+	// milliseconds. A heartbeat, every third of a second, comes before the
+	// event or does not: both must hold, and the seed decides.
+	time.Sleep(150*time.Millisecond + time.Duration(f.random.Int64N(int64(500*time.Millisecond))))
+}
+
+// strike makes the event happen, and brings a second worker where the first
+// is gone.
+func (f *field) strike() {
+	first := f.workers[0]
+	switch f.event {
+	case shutdown:
+		first.signal(syscall.SIGTERM)
+		<-first.done
+		f.spawn(f.setup)
+	case sigkill:
+		first.signal(syscall.SIGKILL)
+		<-first.done
+		f.spawn(f.setup)
+	case sigstop:
+		first.signal(syscall.SIGSTOP)
+		f.spawn(f.setup)
+		time.Sleep(outage)
+		first.signal(syscall.SIGCONT)
+	case cutOff:
+		f.proxy.cut()
+		f.spawn(f.setup)
+		time.Sleep(outage)
+		f.proxy.mend()
+	case serverKilled:
+		require.NoError(f, f.server.Kill())
+		time.Sleep(outage)
+		require.NoError(f, f.server.Restart(f.Context()))
+	case pauseResume:
+		f.pause()
+		time.Sleep(outage)
+		f.unpause()
+	case reset:
+		f.reset()
+	case cancellation:
+		require.NoError(f, f.cancel(f.Context()))
+	}
+}
+
+func (f *field) await() error {
+	ctx, cancel := context.WithTimeout(f.Context(), longest)
+	defer cancel()
+	err := f.wait(ctx)
+	require.NoError(f, ctx.Err(), "the call hangs")
+	return err
+}
+
+func (f *field) execution() *commonpb.WorkflowExecution {
+	return &commonpb.WorkflowExecution{WorkflowId: f.run.GetID(), RunId: f.run.GetRunID()}
+}
+
+func (f *field) pause() {
+	_, err := f.client.WorkflowService().PauseActivity(f.Context(), &workflowservice.PauseActivityRequest{ //nolint:staticcheck // works on every server
+		Namespace: f.server.Namespace(), Execution: f.execution(),
+		Activity: &workflowservice.PauseActivityRequest_Id{Id: activityID}, Reason: "fire",
+	})
+	require.NoError(f, err)
+}
+
+func (f *field) unpause() {
+	_, err := f.client.WorkflowService().UnpauseActivity(f.Context(), &workflowservice.UnpauseActivityRequest{ //nolint:staticcheck // works on every server
+		Namespace: f.server.Namespace(), Execution: f.execution(),
+		Activity: &workflowservice.UnpauseActivityRequest_Id{Id: activityID},
+	})
+	if f.retries == 0 && err != nil {
+		return // the pause cut its only body off, which ended the call
+	}
+	require.NoError(f, err)
+}
+
+func (f *field) reset() {
+	_, err := f.client.WorkflowService().ResetActivity(f.Context(), &workflowservice.ResetActivityRequest{ //nolint:staticcheck // works on every server
+		Namespace: f.server.Namespace(), Execution: f.execution(),
+		Activity: &workflowservice.ResetActivityRequest_Id{Id: activityID},
+	})
+	require.NoError(f, err)
+}
+
+var (
+	rounds = flag.Int("fire.rounds", 1, "how often every cell is run")
+	seed   = flag.Uint64("fire.seed", 0, "seed of the moments at which events strike; 0 draws one")
+	table  = flag.Bool("fire.table", false, "every cell with 0, 1 and 5 retries; without, with 1")
+)
+
+// tally is what the runs of one cell came to.
+type tally struct {
+	runs, fewest, most int
+	endings            map[ending]int
+}
+
+// TestCrashTable runs the crash table: a call of every cell never starts more
+// bodies than it is allowed, ends as promised, and ends.
+func TestCrashTable(t *testing.T) {
+	t.Parallel()
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	t.Logf("seed %d", s)
+	var mu sync.Mutex
+	tallies := map[cell]*tally{}
+	t.Cleanup(func() { summarise(tallies, s) })
+	for round := range *rounds {
+		for i, c := range cells() {
+			if !*table && c.retries != 1 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/%s/%d retries/round %d", c.event, c.phase, c.retries, round+1), func(t *testing.T) {
+				t.Parallel()
+				n, got := runCell(t, c, s+uint64(round*1000+i))
+				mu.Lock()
+				defer mu.Unlock()
+				if tallies[c] == nil {
+					tallies[c] = &tally{fewest: n, endings: map[ending]int{}}
+				}
+				one := tallies[c]
+				one.runs++
+				one.fewest, one.most = min(one.fewest, n), max(one.most, n)
+				one.endings[got]++
+			})
+		}
+	}
+}
+
+// summarise prints a line for each cell.
+func summarise(tallies map[cell]*tally, seed uint64) {
+	fmt.Printf("\nThe crash table, seed %d\n\n%-48s %-28s %7s %5s  %-17s  %s\n", seed, "what happens", "when", "retries", "runs", "bodies / allowed", "outcome")
+	for _, c := range cells() {
+		one := tallies[c]
+		if one == nil {
+			continue
+		}
+		bodies := strconv.Itoa(one.most)
+		if one.fewest != one.most {
+			bodies = fmt.Sprintf("%d–%d", one.fewest, one.most)
+		}
+		var endings []string
+		for _, e := range slices.Sorted(maps.Keys(one.endings)) {
+			endings = append(endings, fmt.Sprintf("%s ×%d", e, one.endings[e]))
+		}
+		fmt.Printf("%-48s %-28s %7d %5d  %-17s  %s\n", c.event, c.phase, c.retries, one.runs, fmt.Sprintf("%s / %d", bodies, c.bodies), strings.Join(endings, ", "))
+	}
+}

@@ -1,0 +1,189 @@
+package fire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/validation"
+	"github.com/concurry-go/concurry/worker"
+)
+
+// envWorker makes the test binary a worker process; its value is a setup.
+const envWorker = "CONCURRY_FIRE_WORKER"
+
+func TestMain(m *testing.M) {
+	if setup := os.Getenv(envWorker); setup != "" {
+		if err := work(setup); err != nil {
+			fmt.Fprintln(os.Stderr, "fire worker:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// setup is everything a worker process and its caller agree on.
+type setup struct {
+	Address        string
+	Queue          string
+	Ledger         string
+	Retries        int
+	Wait           time.Duration
+	InPlace        time.Duration
+	AttemptTimeout time.Duration
+	CallTimeout    time.Duration
+	StopTimeout    time.Duration
+	Body           body
+}
+
+// body is what the first body of a call does; later ones fail at once.
+type body string
+
+const (
+	// bodyFails returns an error at once.
+	bodyFails body = "fails"
+	// bodyBlocks waits for its context.
+	bodyBlocks body = "blocks"
+	// bodyIgnores goes on for 8 seconds, whatever its context says.
+	bodyIgnores body = "ignores"
+	// bodyLasts takes 3 seconds unless its context ends.
+	bodyLasts body = "lasts"
+)
+
+// burner is the worker under fire.
+type burner struct{ setup *setup }
+
+// Burn is its one method.
+func (b *burner) Burn(ctx context.Context, _ string) (string, error) {
+	first, err := b.enter()
+	if err != nil {
+		return "", retrypolicy.Permanent(err)
+	}
+	if !first {
+		return "", errBurnt
+	}
+	switch b.setup.Body {
+	case bodyBlocks:
+		<-ctx.Done()
+		return "", ctx.Err()
+	case bodyIgnores:
+		time.Sleep(8 * time.Second)
+	case bodyLasts:
+		select {
+		case <-time.After(3 * time.Second):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	return "", errBurnt
+}
+
+var errBurnt = errors.New("burnt")
+
+// enter counts a started body, in the file that outlives every process.
+func (b *burner) enter() (first bool, err error) {
+	f, err := os.OpenFile(b.setup.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := fmt.Fprintf(f, "%d %s\n", os.Getpid(), time.Now().Format(time.RFC3339Nano)); err != nil {
+		return false, err
+	}
+	lines, err := started(b.setup.Ledger)
+	return lines == 1, err
+}
+
+// started is how many bodies the ledger counts.
+func started(ledger string) (int, error) {
+	content, err := os.ReadFile(ledger)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	return strings.Count(string(content), "\n"), err
+}
+
+// definition is the same in the caller and in every worker process.
+func (s *setup) definition() (*activity.Definition[*burner], *activity.MethodHandle[*burner, string, string]) {
+	d := activity.Define[*burner]("Fire", activity.Options{
+		Retry: retrypolicy.Policy{
+			NumRetries: s.Retries, Wait: s.Wait, InPlace: s.InPlace,
+			Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter,
+		},
+		AttemptTimeout: s.AttemptTimeout, CallTimeout: s.CallTimeout,
+		HeartbeatTimeout: time.Second, TaskQueue: s.Queue,
+	})
+	return d, activity.Method(d, "Burn", (*burner).Burn, activity.MethodOptions[string, string]{
+		// Without retries it takes a validator to have the engine in the path.
+		RetryUntil: []validation.Validator[string]{func(string, retrypolicy.Attempt) error { return nil }},
+	})
+}
+
+func quiet() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
+
+// work is the worker process.
+func work(encoded string) error {
+	var s setup
+	if err := json.Unmarshal([]byte(encoded), &s); err != nil {
+		return err
+	}
+	c, err := client.Dial(client.Options{HostPort: s.Address, Logger: quiet()})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	w := worker.New(c, s.Queue, worker.Options{WorkerStopTimeout: s.StopTimeout, DisableWorkflowWorker: true})
+	d, _ := s.definition()
+	worker.Register(w, d, &burner{setup: &s})
+	return w.Run(worker.InterruptCh())
+}
+
+// process is a worker process.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// spawn starts a worker process that ends with the test at the latest.
+func (s setup) spawn(t *testing.T) *process {
+	t.Helper()
+	encoded, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: exec.Command(self), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), envWorker+"="+string(encoded))
+	p.cmd.Stderr = os.Stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	})
+	return p
+}
+
+// signal sends sig; a process that has ended is not an error.
+func (p *process) signal(sig os.Signal) { _ = p.cmd.Process.Signal(sig) }
