@@ -92,21 +92,18 @@ func (p *pulse) schedule(now time.Time) {
 }
 
 // run runs one attempt of the body.
-func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInput, n int) (any, error) {
+func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	deadline := e.place
 	if e.spec.AttemptTimeout > 0 {
 		if own := time.Now().Add(e.spec.AttemptTimeout); deadline.IsZero() || own.Before(deadline) {
 			deadline = own
 		}
 	}
-	if n == 1 && deadline.IsZero() {
-		return e.guarded(ctx, in)
-	}
 	c := &e.first
 	if c.parent != nil {
 		c = &attemptContext{} // the body may have kept the first one
 	}
-	c.parent, c.deadline, c.previous = ctx, deadline, e.Previous()
+	c.parent, c.deadline, c.previous, c.execution = ctx, deadline, e.Previous(), e
 	defer c.cancel(context.Canceled)
 	if e.spec.AttemptTimeout <= 0 {
 		e.watch(ctx, c, nil)

@@ -15,6 +15,8 @@ type attemptContext struct {
 	parent   context.Context
 	deadline time.Time // zero means the parent's
 	previous []retrypolicy.Outcome
+	// execution is whose attempt it is; nil in a call in this process.
+	execution *execution
 
 	mu     sync.Mutex
 	done   chan struct{}
@@ -69,8 +71,11 @@ func (c *attemptContext) Err() error {
 
 // Value implements context.Context.
 func (c *attemptContext) Value(key any) any {
-	if _, ok := key.(previousKey); ok {
+	switch key.(type) {
+	case previousKey:
 		return c.previous
+	case executionKey:
+		return c.execution
 	}
 	return c.parent.Value(key)
 }

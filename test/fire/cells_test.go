@@ -26,6 +26,7 @@ const (
 	reset        event = "reset by an operator"
 	cancellation event = "cancellation"
 	callTimeout  event = "call timeout"
+	killedInside event = "SIGKILL in a later body"
 	ignores      event = "body ignores its context"
 )
 
@@ -102,6 +103,13 @@ func cells() []cell {
 			// A reset gives a new budget.
 			add(cell{event: reset, phase: p, retries: retries, bodies: retries + 2, ending: endsBurnt})
 		}
+		if retries > 0 {
+			c := cell{event: killedInside, phase: whileBodyRuns, retries: retries, bodies: retries + 1, ending: endsBurnt}
+			if retries < 3 {
+				c.ending = endsLost // it was the last one
+			}
+			add(c)
+		}
 		add(cell{event: ignores, phase: whileBodyRuns, retries: retries, bodies: retries + 1, ending: map[bool]ending{true: endsTimedOut, false: endsBurnt}[retries == 0]})
 	}
 	return all
@@ -127,6 +135,8 @@ func (c *cell) setup() setup {
 	switch c.event {
 	case callTimeout:
 		s.CallTimeout = 3 * time.Second
+	case killedInside:
+		s.Body = bodyKills
 	case ignores:
 		s.Body, s.AttemptTimeout = bodyIgnores, 500*time.Millisecond
 	case sigstop, cutOff, serverKilled:

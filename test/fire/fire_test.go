@@ -62,6 +62,10 @@ func runCell(t *testing.T, c cell, seed uint64) (int, ending) {
 	f.reach()
 	f.strike()
 	err := f.await()
+	if c.event == sigstop || c.event == cutOff || c.event == serverKilled {
+		// The first worker is back, and must not start what is no longer its.
+		time.Sleep(time.Second)
+	}
 	n, ledgerErr := started(f.setup.Ledger)
 	require.NoError(t, ledgerErr)
 	require.LessOrEqual(t, n, c.bodies, "bodies started; the call ended with %v", err)
@@ -181,6 +185,9 @@ func (f *field) strike() {
 		f.spawn(f.setup)
 	case sigkill:
 		first.signal(syscall.SIGKILL)
+		<-first.done
+		f.spawn(f.setup)
+	case killedInside:
 		<-first.done
 		f.spawn(f.setup)
 	case sigstop:

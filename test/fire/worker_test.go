@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,6 +60,9 @@ const (
 	bodyBlocks body = "blocks"
 	// bodyIgnores goes on for 8 seconds, whatever its context says.
 	bodyIgnores body = "ignores"
+	// bodyKills kills its own process in the third body, or the last if that
+	// is earlier; the ones before fail at once.
+	bodyKills body = "kills"
 	// bodyLasts takes 3 seconds unless its context ends.
 	bodyLasts body = "lasts"
 )
@@ -68,11 +72,15 @@ type burner struct{ setup *setup }
 
 // Burn is its one method.
 func (b *burner) Burn(ctx context.Context, _ string) (string, error) {
-	first, err := b.enter()
+	n, err := b.enter()
 	if err != nil {
 		return "", retrypolicy.Permanent(err)
 	}
-	if !first {
+	if b.setup.Body == bodyKills && n == min(3, b.setup.Retries+1) {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	if n > 1 {
 		return "", errBurnt
 	}
 	switch b.setup.Body {
@@ -93,18 +101,18 @@ func (b *burner) Burn(ctx context.Context, _ string) (string, error) {
 
 var errBurnt = errors.New("burnt")
 
-// enter counts a started body, in the file that outlives every process.
-func (b *burner) enter() (first bool, err error) {
+// enter counts a started body, in the file that outlives every process, and
+// returns the count.
+func (b *burner) enter() (int, error) {
 	f, err := os.OpenFile(b.setup.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	defer func() { _ = f.Close() }()
 	if _, err := fmt.Fprintf(f, "%d %s\n", os.Getpid(), time.Now().Format(time.RFC3339Nano)); err != nil {
-		return false, err
+		return 0, err
 	}
-	lines, err := started(b.setup.Ledger)
-	return lines == 1, err
+	return started(b.setup.Ledger)
 }
 
 // started is how many bodies the ledger counts.
