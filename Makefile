@@ -1,32 +1,43 @@
 # Everything here needs Go alone, and no network but a Go module proxy.
 # Modules tied together by go.work; devserver and tools stand alone.
-WORK_MODULES := . ./samples ./bench
+WORK_MODULES := . ./samples ./bench ./test
 ALONE        := devserver
 
 GO ?= go
+
+# A pipe fails with its first command.
+SHELL       := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
 
 .PHONY: help
 help: ## Print this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 .PHONY: test
-test: test-race test-samples test-devserver ## Every module's tests, with a real Temporal server inside
+test: test-race test-modules test-devserver ## Every module's tests, with a real Temporal server inside
 
 # The server is a child process, so the race detector costs it nothing.
 .PHONY: test-race
 test-race:
 	$(GO) test -race -timeout 15m ./...
 
-.PHONY: test-samples
-test-samples:
-	$(GO) test -timeout 15m ./samples/... ./bench/...
+.PHONY: test-modules
+test-modules:
+	$(GO) test -timeout 15m ./samples/... ./bench/... ./test/fire/...
 
 .PHONY: test-devserver
 test-devserver:
 	cd devserver && GOWORK=off $(GO) test -timeout 15m ./...
 
+ROUNDS ?= 20
+SEED   ?= 0
+.PHONY: test-fire
+test-fire: ## The whole crash table, ROUNDS (20) times from SEED (0 draws one), and the engine's known mutations
+	$(GO) test ./test/fire -count=1 -v -timeout 80m -parallel 24 -fire.table -fire.rounds=$(ROUNDS) -fire.seed=$(SEED) | grep -vE '^(=== |    --- PASS)'
+	$(GO) test ./test/mutation -count=1 -timeout 30m
+
 .PHONY: test-full
-test-full: test fuzz bench-check ## What takes longer: make test, every fuzz target, the benchmarks' verdict
+test-full: test test-fire fuzz bench-check ## What takes longer: make test, test-fire, every fuzz target, the benchmarks' verdict
 
 .PHONY: test-gowork-off
 test-gowork-off: ## The root module as its importers see it, without go.work

@@ -39,14 +39,12 @@ type Options struct {
 
 	// JournalBytes bounds the refused results a call carries along from
 	// attempt to attempt; the oldest are dropped, and the number of those is
-	// told. Zero means 64 KiB; at most 1 MiB.
+	// told. Zero means 64 KiB; at most 512 KiB.
 	JournalBytes int
 }
 
 // NoHeartbeat as Options.HeartbeatTimeout switches automatic heartbeats off.
 const NoHeartbeat time.Duration = -1
-
-const maxJournalBytes = 1 << 20
 
 // MethodOptions are what one method has beside, or instead of, its
 // definition's Options. Its type parameters are the method's input and output,
@@ -77,8 +75,8 @@ func (o *Options) check() error {
 	if o.HeartbeatTimeout < 0 && o.HeartbeatTimeout != NoHeartbeat || o.HeartbeatTimeout > 0 && o.HeartbeatTimeout < time.Second {
 		errs = append(errs, &retrypolicy.FieldError{Field: "HeartbeatTimeout", Value: o.HeartbeatTimeout, Allowed: "must be at least 1s, 0 (the default, 10s) or NoHeartbeat"})
 	}
-	if o.JournalBytes < 0 || o.JournalBytes > maxJournalBytes {
-		errs = append(errs, &retrypolicy.FieldError{Field: "JournalBytes", Value: o.JournalBytes, Allowed: fmt.Sprintf("must be from 0 (the default, %d) to %d", attempt.DefaultJournalBytes, maxJournalBytes)})
+	if o.JournalBytes < 0 || o.JournalBytes > attempt.MaxJournalBytes {
+		errs = append(errs, &retrypolicy.FieldError{Field: "JournalBytes", Value: o.JournalBytes, Allowed: fmt.Sprintf("must be from 0 (the default, %d) to %d", attempt.DefaultJournalBytes, attempt.MaxJournalBytes)})
 	}
 	return errors.Join(errs...)
 }

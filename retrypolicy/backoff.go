@@ -8,24 +8,17 @@ import (
 
 // Backoff computes how long the wait after failed attempt n (from 1) may be,
 // from the policy's base wait. Implementations are pure and safe for
-// concurrent use. Values outside [0, MaxWait] are cut to it.
+// concurrent use. Values outside [0, MaxWait] are cut to it; a panic is
+// MaxWait.
 type Backoff interface {
 	Ceiling(wait time.Duration, n int) time.Duration
 }
 
-// BackoffFunc is a custom Backoff. Where it panics the wait is MaxWait, the
-// careful choice.
+// BackoffFunc is a custom Backoff.
 type BackoffFunc func(wait time.Duration, n int) time.Duration
 
 // Ceiling implements Backoff.
-func (f BackoffFunc) Ceiling(wait time.Duration, n int) (ceiling time.Duration) {
-	defer func() {
-		if recover() != nil {
-			ceiling = LongestWait
-		}
-	}()
-	return f(wait, n)
-}
+func (f BackoffFunc) Ceiling(wait time.Duration, n int) time.Duration { return f(wait, n) }
 
 func (f BackoffFunc) check() error {
 	if f == nil {

@@ -144,7 +144,20 @@ func (p *Policy) Ceiling(n int) time.Duration {
 	if backoff == nil {
 		backoff = Exponential
 	}
-	return min(max(backoff.Ceiling(base, max(n, 1)), 0), p.maxWait())
+	return min(max(ceilingOf(backoff, base, max(n, 1)), 0), p.maxWait())
+}
+
+// ceilingOf takes MaxWait, the careful choice, from a backoff that panics.
+func ceilingOf(backoff Backoff, base time.Duration, n int) (ceiling time.Duration) {
+	if a, ok := backoff.(Algorithm); ok {
+		return a.Ceiling(base, n)
+	}
+	defer func() {
+		if recover() != nil {
+			ceiling = LongestWait
+		}
+	}()
+	return backoff.Ceiling(base, n)
 }
 
 // Delay is the wait after failed attempt n (from 1), jitter applied. Unless

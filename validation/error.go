@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -74,7 +75,7 @@ func (e *RetryValidationError) refused() []retrypolicy.Outcome {
 func (e *RetryValidationError) lost() []int {
 	var lost []int
 	for _, o := range e.Outcomes {
-		if o.Verdict == retrypolicy.Lost {
+		if o.Verdict == retrypolicy.Lost && !o.BeforeReset {
 			lost = append(lost, o.Attempt)
 		}
 	}
@@ -97,8 +98,8 @@ func Results[T any](e *RetryValidationError) ([]T, error) {
 	return all, nil
 }
 
-// Best is the refused result with the highest score, the earliest of equals.
-// Without any it returns e itself.
+// Best is the refused result with the highest score, the earliest of equals;
+// NaN is below every number. Without any it returns e itself.
 func Best[T any](e *RetryValidationError, score func(T) float64) (T, error) {
 	var best T
 	all, err := Results[T](e)
@@ -111,7 +112,7 @@ func Best[T any](e *RetryValidationError, score func(T) float64) (T, error) {
 	best = all[0]
 	highest := score(best)
 	for _, v := range all[1:] {
-		if s := score(v); s > highest {
+		if s := score(v); cmp.Compare(s, highest) > 0 {
 			best, highest = v, s
 		}
 	}
@@ -163,45 +164,53 @@ func As(err error, target **RetryValidationError) bool {
 	if errors.As(err, target) {
 		return true
 	}
-	for err != nil {
-		var app *temporal.ApplicationError
-		if !errors.As(err, &app) {
-			return false
-		}
-		if app.Type() == ErrorType {
-			if e, ok := decode(app); ok {
-				*target = e
-				return true
-			}
-		}
-		err = app.Unwrap()
+	e := find(err)
+	if e == nil {
+		return false
 	}
-	return false
+	*target = e
+	return true
+}
+
+// find looks at every application error, joined ones included, where errors.As
+// would stop at the first.
+func find(err error) *RetryValidationError {
+	for err != nil {
+		if app, ok := err.(*temporal.ApplicationError); ok && app.Type() == ErrorType { //nolint:errorlint // the chain is walked here
+			return decode(app)
+		}
+		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as above
+			for _, e := range many.Unwrap() {
+				if found := find(e); found != nil {
+					return found
+				}
+			}
+			return nil
+		}
+		err = errors.Unwrap(err)
+	}
+	return nil
 }
 
 // decode also accepts an error of the right type whose details are not ours,
 // from another language or a lost detail, with what its message tells.
-func decode(app *temporal.ApplicationError) (e *RetryValidationError, ok bool) {
+func decode(app *temporal.ApplicationError) (e *RetryValidationError) {
 	e = &RetryValidationError{ValidationErrors: []string{app.Message()}}
 	// The SDK's test environment hands local activities' details over
 	// unencoded, and panics when asked for another type.
-	defer func() {
-		if recover() != nil {
-			ok = true
-		}
-	}()
+	defer func() { _ = recover() }()
 	var raw converter.RawValue
-	if !app.HasDetails() || app.Details(&raw) != nil {
-		return e, true
+	if !app.HasDetails() || app.Details(&raw) != nil || !wire.Is(wire.Refusals, raw.Payload()) {
+		return e
 	}
 	var d document
 	if err := wire.Open(wire.Refusals, raw.Payload(), &d); err != nil {
 		e.ValidationErrors = append(e.ValidationErrors, err.Error())
-		return e, true
+		return e
 	}
 	outcomes := make([]retrypolicy.Outcome, len(d.Outcomes))
 	for i, o := range d.Outcomes {
 		outcomes[i] = o.Outcome()
 	}
-	return New(d.Method, d.Attempts, outcomes, d.LeftOut), true
+	return New(d.Method, d.Attempts, outcomes, d.LeftOut)
 }

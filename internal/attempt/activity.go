@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -209,7 +210,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 			e.args = pristine()
 			in = &interceptor.ExecuteActivityInput{Args: e.args}
 		}
-		out, err := e.run(ctx, in, n)
+		out, err := e.run(ctx, in)
 		if err == activity.ErrResultPending { //nolint:errorlint // the SDK compares it like this
 			return nil, err
 		}
@@ -220,7 +221,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		if cutOff && err != nil && isContextError(err) {
 			return nil, e.cutOff(ctx, err)
 		}
-		if cutOff && temporal.IsCanceledError(context.Cause(ctx)) && err != nil {
+		if cutOff && e.canceled(ctx) && err != nil {
 			return nil, final(err) // cancelled: never retried
 		}
 		room := e.room(ctx)
@@ -238,8 +239,11 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		case WaitServer:
 			return nil, e.handOver(ctx, d.Err, d.Delay)
 		case WaitHere:
+			if !e.host.fallAsleep(room.Server) {
+				return nil, e.handOver(ctx, d.Err, d.Delay) // others came first
+			}
 			if left, ok := e.sleep(ctx, d.Delay); !ok {
-				if temporal.IsCanceledError(context.Cause(ctx)) {
+				if e.canceled(ctx) {
 					return nil, ctx.Err()
 				}
 				return nil, e.handOver(ctx, d.Err, left)
@@ -284,7 +288,7 @@ func (e *execution) room(ctx context.Context) Room {
 		r.Server = true
 	default:
 		r.Server = true
-		r.Here = !closed(e.out.Next.GetWorkerStopChannel(ctx)) && e.host.mayFallAsleep()
+		r.Here = !closed(e.out.Next.GetWorkerStopChannel(ctx)) && e.host.sleeping.Load() < e.host.mostAsleep()
 	}
 	return r
 }
@@ -298,16 +302,36 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-func (h *Host) mayFallAsleep() bool {
-	return h.Slots <= 0 || h.sleeping.Load() < max(int64(h.Slots)/4, 1)
+// mostAsleep is how many activities of the worker may sleep at once.
+func (h *Host) mostAsleep() int64 {
+	if h.Slots <= 0 {
+		return math.MaxInt64
+	}
+	return max(int64(h.Slots)/4, 1)
 }
 
-// sleep waits in place. It returns what was left when something came first.
+// fallAsleep takes the place of one who sleeps, if there is one left; sleep
+// gives it back. Where nobody else could wait, there always is.
+func (h *Host) fallAsleep(elsewhere bool) bool {
+	if h.sleeping.Add(1) <= h.mostAsleep() || !elsewhere {
+		return true
+	}
+	h.sleeping.Add(-1)
+	return false
+}
+
+// sleep waits in place, after fallAsleep. It returns what was left when
+// something came first.
 func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Duration, ok bool) {
-	e.host.sleeping.Add(1)
 	defer e.host.sleeping.Add(-1)
 	start := e.host.Clock.Now()
-	if e.host.Clock.Sleep(d, ctx.Done(), e.out.Next.GetWorkerStopChannel(ctx)) {
+	wake := []<-chan struct{}{ctx.Done()}
+	if !e.info.IsLocalActivity {
+		// A local activity has nowhere to go: its worker waits for it as
+		// long as it can, and what is returned is the call's end.
+		wake = append(wake, e.out.Next.GetWorkerStopChannel(ctx))
+	}
+	if e.host.Clock.Sleep(d, wake...) {
 		return 0, true
 	}
 	return max(d-e.host.Clock.Now().Sub(start), 0), false
@@ -315,9 +339,17 @@ func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Durat
 
 // handOver gives the call to the server: the journal goes first.
 func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
+	if !wasReset(ctx) && !e.serverRetries(cause) {
+		// The caller's own options end the call here: with its outcome, then,
+		// and not with a failure in between.
+		if _, ok := cause.(*refusedError); ok { //nolint:errorlint // never wrapped
+			cause = e.spec.refusals(&e.heart.journal)
+		}
+		return final(cause)
+	}
 	if wasReset(ctx) {
 		e.heart.mu.Lock()
-		e.heart.journal.Reset = true
+		e.heart.journal.ResetTo = e.afterReset()
 		e.heart.mu.Unlock()
 	}
 	// With a verdict, such as a pause, the record has been taken all the same.
@@ -327,11 +359,27 @@ func (e *execution) handOver(ctx context.Context, cause error, delay time.Durati
 	return handBack(cause, delay)
 }
 
+// serverRetries tells whether the server will start another server attempt
+// after cause; not so where the caller's retry policy forbids it.
+func (e *execution) serverRetries(cause error) bool {
+	p := e.info.RetryPolicy
+	if p == nil {
+		return true
+	}
+	return (p.MaximumAttempts <= 0 || e.info.Attempt < p.MaximumAttempts) && !slices.Contains(p.NonRetryableErrorTypes, TypeOf(cause))
+}
+
+// canceled tells that ctx has ended for good: the server was asked to, or it
+// is a local activity's, whose result nobody waits for any more.
+func (e *execution) canceled(ctx context.Context) bool {
+	return temporal.IsCanceledError(context.Cause(ctx)) || e.info.IsLocalActivity
+}
+
 // cutOff is what a server attempt returns whose body the end of its context
 // has ended, unless that was the attempt's own timeout.
 func (e *execution) cutOff(ctx context.Context, err error) error {
-	if temporal.IsCanceledError(context.Cause(ctx)) {
-		return err // the server asked for it: never retried, never converted
+	if e.canceled(ctx) {
+		return err // never retried, never converted
 	}
 	h := &e.heart
 	h.mu.Lock()
@@ -349,6 +397,16 @@ func (e *execution) cutOff(ctx context.Context, err error) error {
 // new budget.
 func wasReset(ctx context.Context) bool {
 	return errors.Is(context.Cause(ctx), activity.ErrActivityReset)
+}
+
+// afterReset is the server attempt that follows the one a reset finds running.
+// For a workflow's activity the server sets the number to 1 at once, and the
+// next is one more; a standalone one starts again with 1.
+func (e *execution) afterReset() int32 {
+	if e.info.IsWorkflowActivity() {
+		return 2
+	}
+	return 1
 }
 
 func isContextError(err error) bool {

@@ -54,7 +54,10 @@ func (s *Spec) withHeader(p *commonpb.Payload) (*Spec, error) {
 	if n.Algorithm != "" {
 		r.Backoff = n.Algorithm
 	}
-	merged.AttemptTimeout = max(n.AttemptTimeout, 0)
+	merged.AttemptTimeout = n.AttemptTimeout
+	if n.AttemptTimeout < 0 {
+		return nil, fmt.Errorf("header %q: %w", HeaderKey, &retrypolicy.FieldError{Field: "AttemptTimeout", Value: n.AttemptTimeout, Allowed: "must be positive, or 0 for no bound"})
+	}
 	if err := r.Check(); err != nil {
 		return nil, fmt.Errorf("header %q: %w", HeaderKey, err)
 	}
@@ -69,21 +72,22 @@ type hosted struct {
 }
 
 type merge struct {
-	header []byte
-	spec   *Spec
+	mark, header []byte
+	spec         *Spec
 }
 
 func (h *hosted) forHeader(p *commonpb.Payload) (*Spec, error) {
 	if p == nil {
 		return h.spec, nil
 	}
-	if m := h.last.Load(); m != nil && bytes.Equal(m.header, p.GetData()) {
+	mark := p.GetMetadata()[wire.MarkKey]
+	if m := h.last.Load(); m != nil && bytes.Equal(m.mark, mark) && bytes.Equal(m.header, p.GetData()) {
 		return m.spec, nil
 	}
 	spec, err := h.spec.withHeader(p)
 	if err != nil {
 		return nil, err
 	}
-	h.last.Store(&merge{header: bytes.Clone(p.GetData()), spec: spec})
+	h.last.Store(&merge{mark: bytes.Clone(mark), header: bytes.Clone(p.GetData()), spec: spec})
 	return spec, nil
 }

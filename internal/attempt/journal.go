@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -23,8 +24,9 @@ type Journal struct {
 	LeftOut int
 	// ServerAttempt is Temporal's attempt number when it was recorded.
 	ServerAttempt int32
-	// Reset tells that the recording server attempt was told of a reset.
-	Reset bool
+	// ResetTo is not 0 where the recording server attempt was told of a reset:
+	// it is the number of the first one after it.
+	ResetTo int32
 }
 
 // begin starts the next attempt and returns its number.
@@ -64,7 +66,7 @@ func (j *Journal) earlier() []retrypolicy.Outcome {
 func (j *Journal) add(o retrypolicy.Outcome, budget int) {
 	j.Outcomes = append(j.Outcomes, o)
 	if over := len(j.Outcomes) - maxOutcomes; over > 0 {
-		j.Outcomes = slices.Delete(j.Outcomes, 0, over)
+		j.Outcomes = slices.Clone(j.Outcomes[over:]) // methods may hold the old ones
 		j.LeftOut += over
 	}
 	if budget <= 0 {
@@ -101,21 +103,21 @@ func (j *Journal) add(o retrypolicy.Outcome, budget int) {
 //     the activity is followed by one with a higher number otherwise, also
 //     over pauses.
 func Opened(j *Journal, k int32) *Journal {
-	silent := int(k) - 1
+	silent := max(int(k)-1, 0)
 	switch {
 	case j == nil:
 		j = &Journal{}
-	case j.Reset || k <= j.ServerAttempt:
+	case j.ResetTo > 0 || k <= j.ServerAttempt:
 		if j.Running != 0 {
 			j.lose(j.Running)
 		}
 		for i := range j.Outcomes {
 			j.Outcomes[i].BeforeReset = true
 		}
-		if j.Reset {
-			silent = max(int(k-j.ServerAttempt)-1, 0)
+		if j.ResetTo > 0 {
+			silent = max(int(k-j.ResetTo), 0)
 		}
-		j.Started, j.Running, j.FirstStart, j.Reset = 0, 0, time.Time{}, false
+		j.Started, j.Running, j.FirstStart, j.ResetTo = 0, 0, time.Time{}, 0
 	default:
 		if j.Running != 0 {
 			j.lose(j.Running)
@@ -123,10 +125,11 @@ func Opened(j *Journal, k int32) *Journal {
 		}
 		silent = max(int(k-j.ServerAttempt)-1, 0)
 	}
-	for range silent {
-		j.Started++
-		j.lose(j.Started)
+	j.Started += silent
+	for n := j.Started - min(silent, maxOutcomes) + 1; n <= j.Started; n++ {
+		j.lose(n)
 	}
+	j.LeftOut += max(silent-maxOutcomes, 0)
 	j.ServerAttempt = k
 	return j
 }
@@ -137,7 +140,7 @@ type document struct {
 	Running       int            `json:"running,omitempty"`
 	FirstStart    time.Time      `json:"first_start,omitzero"`
 	ServerAttempt int32          `json:"server_attempt"`
-	Reset         bool           `json:"reset,omitempty"`
+	ResetTo       int32          `json:"reset_to,omitempty"`
 	LeftOut       int            `json:"left_out,omitempty"`
 	Outcomes      []wire.Outcome `json:"outcomes,omitempty"`
 }
@@ -145,7 +148,7 @@ type document struct {
 func (j *Journal) document() document {
 	d := document{
 		Started: j.Started, Running: j.Running, FirstStart: j.FirstStart,
-		ServerAttempt: j.ServerAttempt, Reset: j.Reset, LeftOut: j.LeftOut,
+		ServerAttempt: j.ServerAttempt, ResetTo: j.ResetTo, LeftOut: j.LeftOut,
 		Outcomes: make([]wire.Outcome, len(j.Outcomes)),
 	}
 	for i, o := range j.Outcomes {
@@ -154,12 +157,18 @@ func (j *Journal) document() document {
 	return d
 }
 
+// sane takes a count from anywhere: one too large is as good as any that ends
+// the call, and must not overflow.
+func sane(n int) int { return min(max(n, 0), math.MaxInt32) }
+
 func (d document) journal() *Journal {
 	j := &Journal{
-		Started: max(d.Started, 0), Running: max(d.Running, 0), FirstStart: d.FirstStart,
-		ServerAttempt: d.ServerAttempt, Reset: d.Reset, LeftOut: d.LeftOut,
+		Started: sane(d.Started), Running: sane(d.Running), FirstStart: d.FirstStart,
+		ServerAttempt: max(d.ServerAttempt, 0), ResetTo: max(d.ResetTo, 0), LeftOut: sane(d.LeftOut),
 	}
-	for _, o := range d.Outcomes[max(len(d.Outcomes)-maxOutcomes, 0):] {
+	over := max(len(d.Outcomes)-maxOutcomes, 0)
+	j.LeftOut += over
+	for _, o := range d.Outcomes[over:] {
 		j.Outcomes = append(j.Outcomes, o.Outcome())
 	}
 	return j

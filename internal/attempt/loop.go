@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/concurry-go/concurry/internal/wire"
@@ -37,7 +38,14 @@ type Loop[In, Out any] struct {
 	journal Journal
 	start   time.Time
 	end     time.Time // of the call; zero is none
+
+	// Calls that end after few retries need no memory but the Loop itself.
+	outcomes [fewRetries + 1]retrypolicy.Outcome
+	contexts [fewRetries]retryContext
 }
+
+// fewRetries is how many retries a Loop has room for.
+const fewRetries = 3
 
 // Run runs the call to its end. failed is the error of a first attempt that
 // has been run already, nil if there was none.
@@ -86,7 +94,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 // any, which allocates, for them alone.
 func (l *Loop[In, Out]) judge(out Out, err error, n int) Decision {
 	if l.journal.Outcomes == nil {
-		l.journal.Outcomes = make([]retrypolicy.Outcome, 0, min(l.Spec.Retry.Attempts(), fewAttempts))
+		l.journal.Outcomes = l.outcomes[:0]
 	}
 	var result any
 	if err == nil {
@@ -96,14 +104,10 @@ func (l *Loop[In, Out]) judge(out Out, err error, n int) Decision {
 	return l.Spec.Judge(&l.journal, result, err, a, l.Clock, Room{Call: l.end, Here: true}, keepLive)
 }
 
-// fewAttempts is how many outcomes a call has room for from the start.
-const fewAttempts = 8
-
 func keepLive(v any) retrypolicy.Value { return live{v} }
 
 // Panicked turns what recover returned into an error. Nil is none: the
 // goroutine ends by runtime.Goexit.
-//go:noinline
 func Panicked(recovered any, err *error) {
 	if recovered != nil {
 		*err = &PanicError{Value: recovered, Stack: debug.Stack()}
@@ -126,8 +130,16 @@ func (c *retryContext) Value(key any) any {
 }
 
 func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
-	if n := len(l.journal.Outcomes); n > 0 {
-		ctx = &retryContext{ctx, l.journal.Outcomes[:n:n]}
+	if retries := l.journal.Started - 1; retries > 0 {
+		// Each attempt has a context of its own: the body may have kept it.
+		var c *retryContext
+		if retries <= fewRetries {
+			c = &l.contexts[retries-1]
+		} else {
+			c = &retryContext{}
+		}
+		c.Context, c.previous = ctx, slices.Clip(l.journal.Outcomes)
+		ctx = c
 	}
 	if l.Spec.AttemptTimeout <= 0 {
 		return l.Body(ctx, l.In)

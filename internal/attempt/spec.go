@@ -16,6 +16,9 @@ const (
 	DefaultHeartbeat = 10 * time.Second
 	// DefaultJournalBytes bounds the results a call carries along.
 	DefaultJournalBytes = 64 << 10
+	// MaxJournalBytes is the most of them: a failure must stay well below what
+	// the server takes.
+	MaxJournalBytes = 512 << 10
 	// maxOutcomes bounds how many outcomes a call carries along.
 	maxOutcomes = 100
 	// abandonAfter is how long a body may go on once its context has ended.
@@ -42,11 +45,16 @@ type Spec struct {
 	CloneArgs bool
 	// NoHeartbeat switches automatic heartbeats off.
 	NoHeartbeat bool
+	// Foreign tells that calls come with retry policies that are not ours,
+	// which would retry what this one does not.
+	Foreign bool
 }
 
 // Governs tells whether the engine has anything to do for the method. If not,
 // it stays out of the path.
-func (s *Spec) Governs() bool { return s.Retry.NumRetries > 0 || len(s.Validators) > 0 }
+func (s *Spec) Governs() bool {
+	return s.Retry.NumRetries > 0 || len(s.Validators) > 0 || s.Foreign
+}
 
 // needsClock tells whether anything may ask for the elapsed time.
 func (s *Spec) needsClock() bool { return len(s.Retry.RetryOn) > 0 || len(s.Validators) > 0 }

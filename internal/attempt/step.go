@@ -58,11 +58,25 @@ func (s *Spec) Judge(j *Journal, result any, err error, a retrypolicy.Attempt, c
 		if refusal == nil {
 			return Decision{Action: Accept}
 		}
-		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Reason: refusal.Error(), Result: encode(result)}, s.journalBytes())
+		refusal, reason := textOf(refusal)
+		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Reason: reason, Result: encode(result)}, s.journalBytes())
 		return s.next(j, &refusedError{reason: refusal}, a, c, room)
 	}
-	j.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: err.Error(), ErrorType: TypeOf(err)}, 0)
+	err, reason := textOf(err)
+	j.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: reason, ErrorType: TypeOf(err)}, 0)
 	return s.next(j, err, a, c, room)
+}
+
+// textOf reads err's text. One that panics, such as a nil pointer in an error,
+// is replaced by its panic.
+func textOf(err error) (same error, text string) {
+	defer func() {
+		if r := recover(); r != nil {
+			same = &PanicError{Value: fmt.Sprintf("%T: its Error method panicked: %v", err, r), Stack: debug.Stack()}
+			text = same.Error()
+		}
+	}()
+	return err, err.Error()
 }
 
 // refusedError stands for a refusal among the causes of a retry.
@@ -112,20 +126,16 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 	if !told {
 		delay = s.Retry.Delay(j.Started, c.Random)
 	}
-	j.Outcomes[len(j.Outcomes)-1].Wait = delay
-	d := Decision{Delay: delay, Err: cause, Problem: problem}
 	inPlace := room.Here && delay <= s.Retry.InPlaceWait()
-	if room.Call.IsZero() && room.Place.IsZero() {
-		d.Action = where(inPlace || !room.Server)
-		return d
+	if !room.Call.IsZero() || !room.Place.IsZero() {
+		start := c.Now().Add(delay)
+		if !room.Call.IsZero() && !start.Before(room.Call) {
+			return end(problem) // the wait cannot fit, so it is not begun
+		}
+		inPlace = inPlace && (room.Place.IsZero() || start.Add(s.AttemptTimeout).Before(room.Place))
 	}
-	start := c.Now().Add(delay)
-	if !room.Call.IsZero() && !start.Before(room.Call) {
-		return end(problem) // the wait cannot fit, so it is not begun
-	}
-	fits := room.Place.IsZero() || start.Add(s.AttemptTimeout).Before(room.Place)
-	d.Action = where(inPlace && fits || !room.Server)
-	return d
+	j.Outcomes[len(j.Outcomes)-1].Wait = delay
+	return Decision{Action: where(inPlace || !room.Server), Delay: delay, Err: cause, Problem: problem}
 }
 
 func where(here bool) Action {

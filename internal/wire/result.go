@@ -37,6 +37,19 @@ func Encode(v any) *Result {
 	}
 }
 
+// Describe is v if it can be encoded in at most limit bytes, else a text that
+// says what it was.
+func Describe(v any, limit int) any {
+	p, err := toPayload(v)
+	if err != nil {
+		return Cut(fmt.Sprintf("%T that cannot be encoded: %v", v, err), MaxReason)
+	}
+	if len(p.GetData()) > limit {
+		return fmt.Sprintf("%T of %d bytes, left out", v, len(p.GetData()))
+	}
+	return v
+}
+
 // toPayload survives values whose marshalers panic.
 func toPayload(v any) (p *commonpb.Payload, err error) {
 	defer func() {

@@ -99,14 +99,22 @@ type Outcome struct {
 	Result      *Result             `json:"result,omitempty"`
 }
 
-// FromOutcome is the wire form of o, its reason cut to MaxReason.
+// FromOutcome is the wire form of o, its reason cut to MaxReason. A result
+// that never left its process is encoded here.
 func FromOutcome(o retrypolicy.Outcome) Outcome {
 	w := Outcome{
 		Attempt: o.Attempt, Verdict: o.Verdict, Reason: Cut(o.Reason, MaxReason),
 		ErrorType: Cut(o.ErrorType, MaxReason), Wait: o.Wait, BeforeReset: o.BeforeReset,
 	}
-	if r, ok := o.Result.(*Result); ok {
+	switch r := o.Result.(type) {
+	case nil:
+	case *Result:
 		w.Result = r
+	default:
+		var v any
+		if r.Get(&v) == nil {
+			w.Result = Encode(v)
+		}
 	}
 	return w
 }
@@ -123,14 +131,17 @@ func (w Outcome) Outcome() retrypolicy.Outcome {
 	return o
 }
 
-// Cut shortens s to at most n bytes, at a rune's border, and says so. Invalid
-// UTF-8, which protobuf refuses, is replaced.
+// Cut shortens s to at most n bytes, at a rune's border, and says so where
+// there is room to. Invalid UTF-8, which protobuf refuses, is replaced.
 func Cut(s string, n int) string {
+	note := fmt.Sprintf("… (%d bytes)", len(s))
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= n {
 		return s
 	}
-	note := fmt.Sprintf("… (%d bytes)", len(s))
+	if len(note) > n {
+		note = ""
+	}
 	keep := max(n-len(note), 0)
 	for keep > 0 && !utf8.RuneStart(s[keep]) {
 		keep--

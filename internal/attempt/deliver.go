@@ -1,0 +1,148 @@
+package attempt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/internal/wire"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+const (
+	// maxFailure bounds a failure on the wire. The server replaces failures
+	// above 2 MiB, details lost, and drops those above gRPC's 4 MiB.
+	maxFailure = 1 << 20
+	// maxMessage and maxDetail are what is left of messages and details where
+	// a failure is too large, or cannot be encoded.
+	maxMessage, maxDetail = 16 << 10, 64 << 10
+	// mostDetails bounds how many details are looked for.
+	mostDetails = 32
+)
+
+// asApplication keeps what callers look at. Errors whose top level is no
+// application failure would be dropped by the server, silently.
+func asApplication(err error, o temporal.ApplicationErrorOptions) error {
+	err = retrypolicy.Unmark(err)
+	o.Cause = errors.Unwrap(err)
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		o.Details = []any{string(p.Stack)}
+	} else if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		o.Details, o.Category = detailsOf(app), app.Category()
+		if error(app) == err { //nolint:errorlint // whether it is the outermost
+			return temporal.NewApplicationErrorWithOptions(clean(app.Message()), wireType(err), o)
+		}
+	}
+	return temporal.NewApplicationErrorWithOptions(clean(err.Error()), wireType(err), o)
+}
+
+// clean makes a text one that protobuf takes.
+func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// detailsOf returns an application error's details, still encoded if they
+// came over the wire.
+func detailsOf(app *temporal.ApplicationError) []any {
+	if !app.HasDetails() {
+		return nil
+	}
+	raw, pointers := make([]converter.RawValue, mostDetails), make([]any, mostDetails)
+	for i := range raw {
+		pointers[i] = &raw[i]
+	}
+	var details []any
+	if err, _ := getDetails(app, pointers); err == nil {
+		for _, r := range raw {
+			if r.Payload() != nil {
+				details = append(details, r)
+			}
+		}
+		return details
+	}
+	// Not encoded yet. The SDK tells how many there are by refusing more.
+	for n := 1; n <= mostDetails; n++ {
+		values := make([]any, n)
+		for i := range values {
+			pointers[i] = &values[i]
+		}
+		err, panicked := getDetails(app, pointers[:n])
+		if panicked { // it cannot hand out a nil
+			return encodedDetails(app, details)
+		}
+		if err != nil {
+			break
+		}
+		details = values
+	}
+	return details
+}
+
+// encodedDetails are app's details as the SDK would send them, or else those
+// found so far.
+func encodedDetails(app *temporal.ApplicationError, found []any) (details []any) {
+	defer func() {
+		if recover() != nil {
+			details = found
+		}
+	}()
+	failure := temporal.GetDefaultFailureConverter().ErrorToFailure(app)
+	for _, p := range failure.GetApplicationFailureInfo().GetDetails().GetPayloads() {
+		details = append(details, converter.NewRawValue(p))
+	}
+	return details
+}
+
+// getDetails survives the SDK's panic on types that do not fit.
+func getDetails(app *temporal.ApplicationError, pointers []any) (err error, panicked bool) { //nolint:revive,staticcheck // the error is the answer
+	defer func() {
+		if r := recover(); r != nil {
+			err, panicked = fmt.Errorf("%v", r), true
+		}
+	}()
+	return app.Details(pointers...), false
+}
+
+// deliverable returns err if the server will take it, else the same with less:
+// first without the structure of its causes, then with only those details that
+// can be encoded and are not too large. An error detail that cannot be encoded
+// would panic inside the SDK after the activity, and the response would never
+// be sent.
+func deliverable(err error) error {
+	app, ok := errors.AsType[*temporal.ApplicationError](err)
+	if !ok || fits(err) {
+		return err
+	}
+	o := temporal.ApplicationErrorOptions{
+		NonRetryable: app.NonRetryable(), Category: app.Category(), NextRetryDelay: app.NextRetryDelay(),
+		Details: detailsOf(app),
+	}
+	if cause := app.Unwrap(); cause != nil {
+		o.Cause = temporal.NewApplicationError(wire.Cut(cause.Error(), maxMessage), wireType(cause))
+	}
+	message, errType := wire.Cut(app.Message(), maxMessage), wireType(app)
+	if less := temporal.NewApplicationErrorWithOptions(message, errType, o); fits(less) {
+		return less
+	}
+	for i, d := range o.Details {
+		o.Details[i] = wire.Describe(d, maxDetail)
+	}
+	less := temporal.NewApplicationErrorWithOptions(message, errType, o)
+	if !fits(less) { // many large details
+		o.Details = nil
+		less = temporal.NewApplicationErrorWithOptions(message, errType, o)
+	}
+	return less
+}
+
+// fits tries what the SDK and the server will do with err.
+func fits(err error) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	data, problem := temporal.GetDefaultFailureConverter().ErrorToFailure(err).Marshal()
+	return problem == nil && len(data) <= maxFailure // invalid UTF-8 is a problem, as it is to gRPC
+}

@@ -1,0 +1,339 @@
+package attempt
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/concurry-go/concurry/internal/wire"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+func failed(attempt int) retrypolicy.Outcome {
+	return retrypolicy.Outcome{Attempt: attempt, Verdict: retrypolicy.Failed, Reason: fmt.Sprint("failure ", attempt)}
+}
+
+func verdicts(j *Journal) (v []string) {
+	for _, o := range j.Outcomes {
+		text := fmt.Sprint(o.Attempt, " ", o.Verdict)
+		if o.BeforeReset {
+			text += " before reset"
+		}
+		v = append(v, text)
+	}
+	return v
+}
+
+func TestOpenedCountsWhatLeftNoRecord(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		journal *Journal
+		k       int32
+		started int
+		want    []string
+	}{
+		{"first server attempt, no journal", nil, 1, 0, nil},
+		{"no journal: each earlier server attempt lost a body", nil, 4, 3, []string{"1 lost", "2 lost", "3 lost"}},
+		{
+			"recorded by the one before, nothing running",
+			&Journal{Started: 2, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
+			2, 2,
+			[]string{"1 failed", "2 failed"},
+		},
+		{
+			"a body was running at the record's time",
+			&Journal{Started: 2, Running: 2, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1)}},
+			2, 2,
+			[]string{"1 failed", "2 lost"},
+		},
+		{
+			"server attempts without record in between",
+			&Journal{Started: 1, ServerAttempt: 2, Outcomes: []retrypolicy.Outcome{failed(1)}},
+			5, 3,
+			[]string{"1 failed", "2 lost", "3 lost"},
+		},
+		{
+			"both",
+			&Journal{Started: 2, Running: 2, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1)}},
+			3, 3,
+			[]string{"1 failed", "2 lost", "3 lost"},
+		},
+		{
+			"a lower number: reset",
+			&Journal{Started: 2, ServerAttempt: 3, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
+			1, 0,
+			[]string{"1 failed before reset", "2 failed before reset"},
+		},
+		{
+			"the same number: reset too",
+			&Journal{Started: 1, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1)}},
+			1, 0,
+			[]string{"1 failed before reset"},
+		},
+		{
+			"reset while a body ran",
+			&Journal{Started: 2, Running: 2, ServerAttempt: 3, Outcomes: []retrypolicy.Outcome{failed(1)}},
+			1, 0,
+			[]string{"1 failed before reset", "2 lost before reset"},
+		},
+		{
+			"reset, and a server attempt without record since",
+			&Journal{Started: 2, ServerAttempt: 3, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
+			2, 1,
+			[]string{"1 failed before reset", "2 failed before reset", "1 lost"},
+		},
+		// A server attempt that runs when the activity is reset becomes
+		// number 1, whatever it was told when it started; the next is 2.
+		{
+			"a record of the reset",
+			&Journal{Started: 2, ServerAttempt: 1, ResetTo: 2, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
+			2, 0,
+			[]string{"1 failed before reset", "2 failed before reset"},
+		},
+		{
+			"a record of the reset by a later server attempt",
+			&Journal{Started: 2, ServerAttempt: 5, ResetTo: 2, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
+			2, 0,
+			[]string{"1 failed before reset", "2 failed before reset"},
+		},
+		{
+			"a record of the reset, and a server attempt without record since",
+			&Journal{Started: 1, ServerAttempt: 1, ResetTo: 2, Outcomes: []retrypolicy.Outcome{failed(1)}},
+			3, 1,
+			[]string{"1 failed before reset", "1 lost"},
+		},
+		{
+			"a record of the reset by a later server attempt, and one without record since",
+			&Journal{Started: 1, ServerAttempt: 5, ResetTo: 2, Outcomes: []retrypolicy.Outcome{failed(1)}},
+			3, 1,
+			[]string{"1 failed before reset", "1 lost"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			j := Opened(tc.journal, tc.k)
+			assert.Equal(t, tc.started, j.Started)
+			assert.Equal(t, tc.want, verdicts(j))
+			assert.Zero(t, j.Running)
+			assert.Equal(t, tc.k, j.ServerAttempt)
+		})
+	}
+}
+
+func TestResetForgetsWhenTheFirstAttemptStarted(t *testing.T) {
+	t.Parallel()
+	start := time.Unix(1000, 0)
+	assert.True(t, Opened(&Journal{Started: 1, FirstStart: start, ServerAttempt: 2}, 1).FirstStart.IsZero())
+	assert.Equal(t, start, Opened(&Journal{Started: 1, FirstStart: start, ServerAttempt: 2}, 3).FirstStart)
+}
+
+func TestOpenedNeverForgetsAStart(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		j := drawJournal(t)
+		j.ResetTo = 0
+		k := rapid.Int32Range(1, 60).Draw(t, "k")
+		before, recordedBy := j.Started, j.ServerAttempt
+		opened := Opened(j, k)
+		if k <= recordedBy {
+			require.Equal(t, int(k)-1, opened.Started, "a reset is a new budget")
+			return
+		}
+		require.GreaterOrEqual(t, opened.Started, before)
+		require.LessOrEqual(t, opened.Started, before+int(k))
+	})
+}
+
+func TestOpenedStaysBoundedOverManySilentServerAttempts(t *testing.T) {
+	t.Parallel()
+	j := Opened(nil, 20_001)
+	assert.Equal(t, 20_000, j.Started)
+	assert.Len(t, j.Outcomes, maxOutcomes)
+	assert.Equal(t, 20_000-maxOutcomes, j.LeftOut)
+	assert.Equal(t, 20_000, j.Outcomes[maxOutcomes-1].Attempt)
+}
+
+func TestOldestOutcomesAreDroppedAndCounted(t *testing.T) {
+	t.Parallel()
+	var j Journal
+	for n := 1; n <= maxOutcomes+7; n++ {
+		require.Equal(t, n, j.begin())
+		j.end(failed(0), DefaultJournalBytes)
+	}
+	assert.Equal(t, maxOutcomes+7, j.Started)
+	assert.Len(t, j.Outcomes, maxOutcomes)
+	assert.Equal(t, 7, j.LeftOut)
+	assert.Equal(t, 8, j.Outcomes[0].Attempt)
+}
+
+func TestEarlierOutcomesLeaveOutTheOneThatIsJudged(t *testing.T) {
+	t.Parallel()
+	var j Journal
+	assert.Empty(t, j.earlier())
+	j.begin()
+	assert.Empty(t, j.earlier())
+	j.end(failed(0), 0)
+	assert.Empty(t, j.earlier(), "filters of attempt 1")
+	j.begin()
+	require.Len(t, j.earlier(), 1, "the body of attempt 2")
+	j.end(failed(0), 0)
+	require.Len(t, j.earlier(), 1, "filters of attempt 2")
+	assert.Equal(t, 1, j.earlier()[0].Attempt)
+}
+
+func TestResultsBeyondTheBudgetAreDroppedOldestFirst(t *testing.T) {
+	t.Parallel()
+	size := wire.Encode(strings.Repeat("x", 100)).Size()
+	var j Journal
+	for range 5 {
+		j.begin()
+		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Result: wire.Encode(strings.Repeat("x", 100))}, 2*size)
+	}
+	for i, o := range j.Outcomes {
+		assert.Equal(t, i >= 3, o.Result != nil, "attempt %d", o.Attempt)
+		assert.Equal(t, retrypolicy.Refused, o.Verdict, "the outcome itself stays")
+	}
+}
+
+func TestNewestResultIsAlwaysKeptIfOnlyAsADigest(t *testing.T) {
+	t.Parallel()
+	var j Journal
+	j.begin()
+	j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Result: wire.Encode(strings.Repeat("x", 1000))}, 100)
+	require.Len(t, j.Outcomes, 1)
+	_, err := retrypolicy.ResultOf[string](j.Outcomes[0])
+	require.ErrorIs(t, err, wire.ErrNotKept)
+	require.ErrorContains(t, err, "1002 bytes")
+}
+
+func TestJournalKeepsItsBounds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		budget := rapid.IntRange(60, 2000).Draw(t, "budget")
+		var j Journal
+		for range rapid.IntRange(1, 150).Draw(t, "attempts") {
+			n := j.begin()
+			o := failed(0)
+			if rapid.Bool().Draw(t, "refused") {
+				o = retrypolicy.Outcome{Verdict: retrypolicy.Refused, Result: wire.Encode(strings.Repeat("x", rapid.IntRange(0, budget*3/2).Draw(t, "size")))}
+			}
+			j.end(o, budget)
+			last := j.Outcomes[len(j.Outcomes)-1]
+			require.Equal(t, n, last.Attempt)
+			require.Equal(t, last.Verdict == retrypolicy.Refused, last.Result != nil, "the newest result is there")
+			require.LessOrEqual(t, len(j.Outcomes), maxOutcomes)
+			require.Equal(t, n, len(j.Outcomes)+j.LeftOut, "every attempt is there, or counted as left out")
+			used := 0
+			for _, o := range j.Outcomes {
+				if r, ok := o.Result.(*wire.Result); ok && r.Kept() {
+					used += r.Size()
+				}
+			}
+			require.LessOrEqual(t, used, budget)
+		}
+	})
+}
+
+// travel sends a journal to the server and back.
+func (j *Journal) travel(t require.TestingT) *Journal {
+	p, err := wire.Seal(wire.Journal, j.document())
+	require.NoError(t, err)
+	var d document
+	require.NoError(t, wire.Open(wire.Journal, p, &d))
+	return d.journal()
+}
+
+func TestJournalSurvivesTheWire(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		j := drawJournal(t)
+		j.FirstStart = time.Unix(0, rapid.Int64Range(0, math.MaxInt64).Draw(t, "first start")).UTC()
+		require.Equal(t, j, j.travel(t))
+	})
+	assert.Equal(t, &Journal{}, (&Journal{}).travel(t), "an empty one too")
+}
+
+func TestJournalOnTheWireIsSmall(t *testing.T) {
+	t.Parallel()
+	data, err := json.Marshal((&Journal{Started: 1, Running: 1, ServerAttempt: 1}).document())
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"started":1,"running":1,"server_attempt":1}`, string(data))
+}
+
+func drawJournal(t *rapid.T) *Journal {
+	j := &Journal{ResetTo: rapid.Int32Range(0, 2).Draw(t, "reset to"), ServerAttempt: rapid.Int32Range(1, 50).Draw(t, "server attempt"), LeftOut: rapid.IntRange(0, 5).Draw(t, "left out")}
+	for range rapid.IntRange(0, 20).Draw(t, "attempts") {
+		j.begin()
+		j.end(retrypolicy.Outcome{
+			Verdict: rapid.SampledFrom([]retrypolicy.Verdict{retrypolicy.Failed, retrypolicy.Refused, retrypolicy.Lost}).Draw(t, "verdict"),
+			Reason:  rapid.SampledFrom([]string{"", "no", "日本"}).Draw(t, "reason"),
+			Wait:    time.Duration(rapid.Int64Min(0).Draw(t, "wait")),
+		}, DefaultJournalBytes)
+	}
+	if rapid.Bool().Draw(t, "running") {
+		j.begin()
+	}
+	return j
+}
+
+func TestHostileNumbersInAJournalAreTakenAsNone(t *testing.T) {
+	t.Parallel()
+	j := document{Started: -1, Running: -1, LeftOut: -1, ServerAttempt: -5}.journal()
+	assert.Equal(t, &Journal{}, j)
+	assert.Zero(t, Opened(j, 1).Started, "no server attempt came before the first")
+}
+
+func TestOutcomesBeyondTheBoundInAJournalAreCountedAsLeftOut(t *testing.T) {
+	t.Parallel()
+	d := document{Started: 150, LeftOut: 3}
+	for n := 1; n <= 150; n++ {
+		d.Outcomes = append(d.Outcomes, wire.Outcome{Attempt: n})
+	}
+	j := d.journal()
+	assert.Len(t, j.Outcomes, maxOutcomes)
+	assert.Equal(t, 51, j.Outcomes[0].Attempt)
+	assert.Equal(t, 53, j.LeftOut)
+}
+
+func TestAbsurdCountInAJournalEndsTheCallAndDoesNotBeginAnew(t *testing.T) {
+	t.Parallel()
+	j := Opened(document{Started: math.MaxInt, ServerAttempt: 1}.journal(), 3)
+	assert.Positive(t, j.Started)
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(`{"started":2,"running":2,"first_start":"2026-01-02T03:04:05Z","server_attempt":1,"outcomes":[{"n":1,"verdict":"failed","reason":"x"}]}`), int32(2))
+	f.Add([]byte(`{"started":-2,"running":-2,"server_attempt":0,"left_out":0}`), int32(1))
+	f.Add([]byte(`{"started":1000000,"outcomes":[`+strings.Repeat(`{},`, 300)+`{}]}`), int32(7))
+	f.Add([]byte(`{"outcomes":[{"n":-1,"wait_ns":-9223372036854775808,"result":{"text":"x","data":"AA=="}},null]}`), int32(1))
+	f.Fuzz(func(t *testing.T, data []byte, k int32) {
+		var d document
+		if json.Unmarshal(data, &d) != nil {
+			return
+		}
+		j := d.journal()
+		if j.Started < 0 || j.Running < 0 || j.LeftOut < 0 || j.ServerAttempt < 0 || len(j.Outcomes) > maxOutcomes {
+			t.Fatalf("%+v", j)
+		}
+		k = min(max(k, 1), 10_000)
+		before, reset := j.Started, j.ResetTo > 0 || k <= j.ServerAttempt
+		j = Opened(j, k)
+		if j.Running != 0 || len(j.Outcomes) > maxOutcomes || !reset && j.Started < before {
+			t.Fatalf("%+v", j)
+		}
+		if _, err := wire.Seal(wire.Journal, j.document()); err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		if err := final((&Spec{Method: "A.B"}).Spent(j)); err == nil {
+			t.Fatal("a spent call ends with an error")
+		}
+	})
+}

@@ -1,0 +1,98 @@
+package validation_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/concurry-go/concurry/internal/wire"
+	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/validation"
+)
+
+// A validator says why a result is not good enough.
+func ExampleValidator() {
+	confident := func(r reply, a retrypolicy.Attempt) error {
+		wanted := 0.9
+		if a.Number > 2 {
+			wanted = 0.7 // accept less after two attempts
+		}
+		if r.Score < wanted {
+			return fmt.Errorf("score %v is below %v", r.Score, wanted)
+		}
+		return nil
+	}
+	fmt.Println(confident(reply{Score: 0.8}, retrypolicy.Attempt{Number: 1}))
+	fmt.Println(confident(reply{Score: 0.8}, retrypolicy.Attempt{Number: 3}))
+	// Output:
+	// score 0.8 is below 0.9
+	// <nil>
+}
+
+func ExampleCheck() {
+	hasText := validation.Check("no text", func(r reply) bool { return r.Text != "" })
+	fmt.Println(hasText(reply{}, retrypolicy.Attempt{}))
+	// Output: no text
+}
+
+// Validators of a method are asked in order until one refuses.
+func ExampleValidate() {
+	validators := []validation.Validator[reply]{
+		validation.Check("no text", func(r reply) bool { return r.Text != "" }),
+		validation.Check("too unsure", func(r reply) bool { return r.Score > 0.5 }),
+	}
+	fmt.Println(validation.Validate(validators, reply{Text: "hello", Score: 0.2}, retrypolicy.Attempt{Number: 1}))
+	// Output: too unsure
+}
+
+// What a call returned that had no valid result: a workflow, a client and a
+// call in this process all find the same.
+func ExampleAs() {
+	err := generate()
+	var rve *validation.RetryValidationError
+	if validation.As(err, &rve) {
+		fmt.Println(rve.MethodName, "after", rve.Attempts, "attempts:", rve.ValidationErrors)
+	}
+	// Output: LLM.Generate after 2 attempts: [too unsure no text]
+}
+
+func ExampleResults() {
+	var rve *validation.RetryValidationError
+	if validation.As(generate(), &rve) {
+		all, err := validation.Results[reply](rve)
+		fmt.Println(all, err)
+	}
+	// Output: [{hello 0.4} { 0.3}] <nil>
+}
+
+// Fall back on the best of what was refused.
+func ExampleBest() {
+	var rve *validation.RetryValidationError
+	if validation.As(generate(), &rve) {
+		best, err := validation.Best(rve, func(r reply) float64 { return r.Score })
+		fmt.Println(best.Text, err)
+	}
+	// Output: hello <nil>
+}
+
+func ExampleLast() {
+	var rve *validation.RetryValidationError
+	if validation.As(generate(), &rve) {
+		last, err := validation.Last[reply](rve)
+		fmt.Println(last.Score, err)
+	}
+	// Output: 0.3 <nil>
+}
+
+func ExampleRetryValidationError() {
+	err := generate()
+	fmt.Println(errors.Unwrap(err))
+	// Output: LLM.Generate: no valid result in 2 attempt(s): no text
+}
+
+// generate is a call whose results its validators refused.
+func generate() error {
+	return fmt.Errorf("generate: %w", validation.New("LLM.Generate", 2, []retrypolicy.Outcome{
+		{Attempt: 1, Verdict: retrypolicy.Refused, Reason: "too unsure", Result: wire.Encode(reply{"hello", 0.4})},
+		{Attempt: 2, Verdict: retrypolicy.Refused, Reason: "no text", Result: wire.Encode(reply{"", 0.3})},
+	}, 0))
+}
