@@ -2,27 +2,28 @@ package activity
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/concurry-go/concurry/internal/attempt"
 )
 
-// Inline runs a method in this process, under its whole policy, without any
-// server: concurry's sync mode. Waits are slept by the calling goroutine.
+// Inline is a method that runs in this process, under its whole policy, without
+// any server: concurry's sync mode. Waits are slept by the calling goroutine.
 // Arguments are passed as Go passes them, not copied. Immutable and safe for
-// concurrent use; make it once where calls are many.
-type Inline[In, Out any] struct {
-	*inline[In, Out]
-}
-
-type inline[In, Out any] struct {
+// concurrent use; one serves any number of calls.
+type Inline[S, In, Out any] struct {
+	impl  S
+	body  func(S, context.Context, In) (Out, error)
 	spec  *attempt.Spec
 	clock *attempt.Clock
-	// body runs one attempt; a panic is an error already.
-	body func(context.Context, In) (Out, error)
-	// plain tells that a success needs nothing before it and nothing after.
+	// guarded and pack are once and package function pack, for attempt.Loop:
+	// made here, since making them for a call would allocate.
+	guarded func(context.Context, In) (Out, error)
+	pack    func(In) []any
+	// plain tells that a success needs nothing before it and nothing after;
+	// where it is false body is skip, and guarded has the real one.
 	plain bool
-	call func(i *inline[In, Out], ctx context.Context, in In) (Out, error)
 }
 
 // Clock is time and chance of calls in this process; zero fields mean the
@@ -30,85 +31,77 @@ type inline[In, Out any] struct {
 type Clock = attempt.Clock
 
 // Inline binds the method to an implementation in this process.
-func (h *MethodHandle[S, In, Out]) Inline(impl S) Inline[In, Out] {
-	body := h.body
-	x := newInline(h.m, func(ctx context.Context, in In) (out Out, err error) {
-		defer attempt.Recovered(&err)
-		out, err = body(impl, ctx, in)
-		return out, err
-	})
-	x.call = func(i *inline[In, Out], ctx context.Context, in In) (out Out, err error) {
-		done := false
-		defer func() {
-			if !done {
-			if r := recover(); r != nil {
-				attempt.Panicked(r, &err)
-				out, err = i.loop(ctx, in, err)
-			}}
-		}()
-		out, err = body(impl, ctx, in)
-		done = true
-		if err != nil {
-			return i.loop(ctx, in, err)
-		}
-		return out, nil
-	}
-	return x
+func (h *MethodHandle[S, In, Out]) Inline(impl S) *Inline[S, In, Out] {
+	return newInline(h.m, impl, h.body)
 }
 
 // Inline runs the function in this process.
-func (h *FuncHandle[In, Out]) Inline() Inline[In, Out] {
-	body := h.body
-	return newInline(h.m, func(ctx context.Context, in In) (out Out, err error) {
-		returned := false
-		defer func() {
-			if !returned {
-				attempt.Panicked(recover(), &err)
-			}
-		}()
-		out, err = body(ctx, in)
-		returned = true
-		return out, err
+func (h *FuncHandle[In, Out]) Inline() *Inline[func(context.Context, In) (Out, error), In, Out] {
+	return newInline(h.m, h.body, func(body func(context.Context, In) (Out, error), ctx context.Context, in In) (Out, error) {
+		return body(ctx, in)
 	})
 }
 
-func newInline[In, Out any](m *method, body func(context.Context, In) (Out, error)) Inline[In, Out] {
+func newInline[S, In, Out any](m *method, impl S, body func(S, context.Context, In) (Out, error)) *Inline[S, In, Out] {
 	s := &m.spec
-	return Inline[In, Out]{&inline[In, Out]{
-		spec: s, clock: realClock(), body: body,
+	i := &Inline[S, In, Out]{
+		impl: impl, body: body, spec: s, clock: realClock(), pack: pack[In],
 		plain: len(s.Validators) == 0 && len(s.Retry.RetryOn) == 0 && s.AttemptTimeout == 0 && s.CallTimeout == 0,
-	}}
+	}
+	i.guarded = i.once
+	if i.plain {
+		return i
+	}
+	asking := *i
+	asking.body = skip[S, In, Out]
+	return &asking
 }
 
-var realClock = sync.OnceValue(func() *attempt.Clock {
+var errSkipped = errors.New("no attempt yet")
+
+// skip stands where a first attempt has to be the loop's.
+func skip[S, In, Out any](S, context.Context, In) (out Out, err error) { return out, errSkipped }
+
+var realClock = sync.OnceValue(func() *attempt.Clock { //nolint:gochecknoglobals // constant
 	c := attempt.Clock{}.WithDefaults()
 	return &c
 })
 
 // WithClock is i with another clock, for tests.
-func (i Inline[In, Out]) WithClock(c Clock) Inline[In, Out] {
+func (i *Inline[S, In, Out]) WithClock(c Clock) *Inline[S, In, Out] {
 	c = c.WithDefaults()
-	changed := *i.inline
+	changed := *i
 	changed.clock = &c
-	return Inline[In, Out]{&changed}
+	return &changed
 }
 
 // Call runs the method and waits for its end. Errors are the method's own, a
 // *validation.RetryValidationError, or the context's.
-func (i Inline[In, Out]) Call(ctx context.Context, in In) (Out, error) {
-	return i.call(i.inline, ctx, in)
+func (i *Inline[S, In, Out]) Call(ctx context.Context, in In) (Out, error) {
+	// No branch for what is not plain: it would cost a fifth of the time.
+	out, err := i.once(ctx, in)
+	if err == nil {
+		return out, nil
+	}
+	return i.loop(ctx, in, err)
+}
+
+// once runs the body; a panic is an error. Its deferred function captures err
+// alone, which is what makes a success cost a few nanoseconds.
+func (i *Inline[S, In, Out]) once(ctx context.Context, in In) (out Out, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			attempt.Panicked(r, &err)
+		}
+	}()
+	return i.body(i.impl, ctx, in)
 }
 
 // loop runs the call; failed is the error of a first attempt that is over.
-//go:noinline
-func (i *inline[In, Out]) loop(ctx context.Context, in In, failed error) (Out, error) {
-	l := &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: pack[In], Body: i.body}
-	return l.Run(ctx, failed)
-}
-
-func (i *inline[In, Out]) panicked(ctx context.Context, in In, out *Out, err *error) {
-	if r := recover(); r != nil {
-		attempt.Panicked(r, err)
-		*out, *err = i.loop(ctx, in, *err)
+func (i *Inline[S, In, Out]) loop(ctx context.Context, in In, failed error) (Out, error) {
+	if !i.plain {
+		failed = nil // it is skip's
 	}
+	l := &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: i.pack, Body: i.guarded}
+	return l.Run(ctx, failed)
 }
