@@ -173,6 +173,7 @@ func PolicySpec(activityType string, options Options) (*attempt.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.spec.CloneArgs = true // their types are not known here
+	m.spec.CloneArgs, m.spec.Decode = true, nil // types are not known here
+	m.spec.Foreign = true
 	return &m.spec, nil
 }

@@ -13,17 +13,42 @@ import (
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
-// ErrStandaloneUnsupported is returned by Submit when the server cannot run
-// activities without a workflow: it is older than 1.32, or has the dynamic
-// configuration activity.enableStandalone off.
-var ErrStandaloneUnsupported = errors.New("this Temporal server does not run standalone activities (needs server 1.32, or activity.enableStandalone)")
+var (
+	// ErrIDInUse is returned by Submit when a call with the same ID has not
+	// ended yet. Attach to that one instead.
+	ErrIDInUse = errors.New("a call with this ID is under way")
 
-// Submit starts the method as a standalone activity, from any program. It
-// returns once the server has it; the call then goes on without this process.
-// The definition, or With, must name the task queue.
+	// ErrUnknownID is returned when the server knows no call of that ID:
+	// there never was one in this namespace, or it ended longer ago than the
+	// namespace's retention.
+	ErrUnknownID = errors.New("the server knows no call with this ID")
+
+	// ErrStandaloneUnsupported is returned by Submit when the server cannot
+	// run activities without a workflow, since it is older than 1.32 or has
+	// the dynamic configuration activity.enableStandalone off, and the task
+	// queue's workers run activities only, so that a workflow cannot help.
+	ErrStandaloneUnsupported = errors.New("this Temporal server does not run standalone activities (needs server 1.32, or activity.enableStandalone)")
+)
+
+// Submit starts the method from any program, without a workflow of yours. It
+// returns once the server has the call, which then goes on without this
+// process; Attach finds it again by its ID. The definition, or With, must name
+// the task queue.
+//
+// The call is a standalone activity. On a server without those it is the
+// activity of one small workflow, of type concurry.Call and with the call's
+// ID, which every worker with concurry's plugin runs unless its workflows are
+// disabled. Which of the two is found out by the first Submit of a client, and
+// told by Call.Standalone. Results and errors are the same in both.
+//
+// A call that no worker takes up waits until its CallTimeout, in the fallback
+// up to 10 seconds longer, and without a CallTimeout for ever.
 //
 // The client should have been made with concurry's plugin: without it the
 // numbers of the worker's definition count, not this program's.
+//
+// Errors: ErrIDInUse, ErrStandaloneUnsupported, one that names the option that
+// is wrong, or the server's.
 func (h Handle[In, Out]) Submit(ctx context.Context, c client.Client, in In) (*Call[Out], error) {
 	p, err := h.plan()
 	if err != nil {
@@ -35,52 +60,73 @@ func (h Handle[In, Out]) Submit(ctx context.Context, c client.Client, in In) (*C
 	if p.taskQueue == "" {
 		return nil, named(p.activityType, &retrypolicy.FieldError{Field: "TaskQueue", Value: "", Allowed: "Submit needs one: set Options.TaskQueue or CallOptions.TaskQueue"})
 	}
-	id := h.call.ID
-	if id == "" {
-		id = p.activityType + "-" + rand.Text()
+	s := &submission{plan: p, client: c, id: h.call.ID, summary: h.call.Summary, args: pack(in)}
+	if s.id == "" {
+		s.id = p.activityType + "-" + rand.Text()
 	}
-	handle, err := c.ExecuteActivity(attempt.WithClientHeader(ctx, p.header), client.StartActivityOptions{
-		ID:                     id,
-		TaskQueue:              p.taskQueue,
-		ScheduleToCloseTimeout: p.options.CallTimeout,
-		StartToCloseTimeout:    p.startToClose(),
-		HeartbeatTimeout:       p.heartbeat(),
-		RetryPolicy:            p.retryPolicy(),
-		Summary:                h.call.Summary,
-	}, p.activityType, pack(in)...)
+	runID, standalone, err := s.start(ctx)
 	if err != nil {
-		if _, ok := errors.AsType[*serviceerror.Unimplemented](err); ok {
-			err = fmt.Errorf("%w: %w", ErrStandaloneUnsupported, err)
-		}
 		return nil, fmt.Errorf("%s: Submit: %w", p.activityType, err)
 	}
-	return &Call[Out]{handle: handle}, nil
+	return &Call[Out]{client: c, id: s.id, runID: runID, activityType: p.activityType, standalone: standalone}, nil
 }
 
-// Call is a submitted call. Safe for concurrent use.
-type Call[Out any] struct {
-	handle client.ActivityHandle
+// submission is one call on its way to the server.
+type submission struct {
+	*plan
+	client      client.Client
+	id, summary string
+	args        []any
 }
 
-// ID is the activity's ID.
-func (c *Call[Out]) ID() string { return c.handle.GetID() }
-
-// RunID tells runs of one ID apart.
-func (c *Call[Out]) RunID() string { return c.handle.GetRunID() }
-
-// Get waits for the result. When ctx ends first it returns, and the call goes
-// on. Errors are what the method returned, as a *temporal.ApplicationError;
-// validation.As finds a RetryValidationError.
-func (c *Call[Out]) Get(ctx context.Context) (Out, error) {
-	var out Out
-	err := c.handle.Get(ctx, &out)
-	return out, err
+func (s *submission) start(ctx context.Context) (runID string, standalone bool, err error) {
+	lacking := withoutStandalone.get(s.client)
+	if lacking == nil {
+		runID, err = s.startActivity(ctx)
+		if !isUnimplemented(err) {
+			return runID, true, s.explain(err)
+		}
+		lacking = withoutStandalone.add(s.client)
+	}
+	if err := lacking.canRunWorkflows(ctx, s.client, s.taskQueue); err != nil {
+		return "", false, err
+	}
+	runID, err = s.startWorkflow(ctx)
+	return runID, false, s.explain(err)
 }
 
-// Cancel asks for the end of the call; reason is kept with it.
-func (c *Call[Out]) Cancel(ctx context.Context, reason string) error {
-	return c.handle.Cancel(ctx, client.CancelActivityOptions{Reason: reason})
+func (s *submission) startActivity(ctx context.Context) (runID string, err error) {
+	handle, err := s.client.ExecuteActivity(attempt.WithClientHeader(ctx, s.header), client.StartActivityOptions{
+		ID:                     s.id,
+		TaskQueue:              s.taskQueue,
+		ScheduleToCloseTimeout: s.options.CallTimeout,
+		StartToCloseTimeout:    s.startToClose(),
+		HeartbeatTimeout:       s.heartbeat(),
+		RetryPolicy:            s.retryPolicy(),
+		Summary:                s.summary,
+	}, s.activityType, s.args...)
+	if err != nil {
+		return "", err
+	}
+	return handle.GetRunID(), nil
 }
 
-// Handle is Temporal's own handle, for everything else.
-func (c *Call[Out]) Handle() client.ActivityHandle { return c.handle }
+// explain names the ID where it is what is wrong.
+func (s *submission) explain(err error) error {
+	_, activityRuns := errors.AsType[*serviceerror.ActivityExecutionAlreadyStarted](err)
+	_, workflowRuns := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err)
+	if activityRuns || workflowRuns {
+		return fmt.Errorf("call ID %q: %w: %w", s.id, ErrIDInUse, err)
+	}
+	return err
+}
+
+func isUnimplemented(err error) bool {
+	_, ok := errors.AsType[*serviceerror.Unimplemented](err)
+	return ok
+}
+
+func isNotFound(err error) bool {
+	_, ok := errors.AsType[*serviceerror.NotFound](err)
+	return ok
+}

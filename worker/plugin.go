@@ -66,6 +66,7 @@ func NewPlugin(policies ...Policies) (*PluginSet, error) {
 }
 
 func newPlugin(host *attempt.Host, policies []Policies) (*PluginSet, error) {
+	var submitted submittedCalls
 	simple, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
 		Name:               pluginName,
 		ClientInterceptors: []interceptor.ClientInterceptor{&attempt.ClientInterceptor{}},
@@ -78,8 +79,10 @@ func newPlugin(host *attempt.Host, policies []Policies) (*PluginSet, error) {
 			if host.Slots == 0 {
 				host.Slots = defaultSlots
 			}
+			submitted.configure(&o)
 			return nil
 		},
+		RunContextBefore: submitted.register,
 	})
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ const (
 	kind wire.Kind = "submit"
 )
 
-// Request is what Workflow runs, beside the arguments.
+// Request is what RunSubmittedCall runs, beside the arguments.
 type Request struct {
 	ActivityType string        `json:"activity_type"`
 	Args         int           `json:"args"`
@@ -72,10 +72,13 @@ func Input(r Request, header *commonpb.Payload, args []any) ([]any, error) {
 	return append([]any{converter.NewRawValue(p), converter.NewRawValue(header)}, args...), nil
 }
 
-// Workflow runs one activity and ends as it does: with its result, byte for
-// byte, or with its *temporal.ActivityError. Its parameters are Input's; those
-// that are not there are zero.
-func Workflow(ctx workflow.Context, request, header, a, b, c converter.RawValue) (any, error) {
+// RunSubmittedCall is the workflow: it runs one activity and ends as it does,
+// with its result, byte for byte, or with its *temporal.ActivityError. Its
+// parameters are Input's; those that are not there are zero.
+//
+// A worker takes any function of this name, whatever its package, for this
+// workflow; hence no shorter name.
+func RunSubmittedCall(ctx workflow.Context, request, header, a, b, c converter.RawValue) (any, error) {
 	var r Request
 	if err := wire.Open(kind, request.Payload(), &r); err != nil {
 		return nil, temporal.NewNonRetryableApplicationError(err.Error(), "BadRequest", nil)

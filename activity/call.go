@@ -1,0 +1,163 @@
+package activity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/internal/fallback"
+)
+
+// Call is a submitted call. It holds no result and no connection of its own.
+// Immutable and safe for concurrent use.
+type Call[Out any] struct {
+	client       client.Client
+	id, runID    string
+	activityType string
+	standalone   bool
+}
+
+// Attach finds a call that was submitted before, by this process or any other,
+// also when it has ended, as long as the namespace's retention keeps it. Of
+// several calls with one ID it is the newest. So a program that may die, and
+// be started again, goes on where it was:
+//
+//	call, err := Print.With(activity.CallOptions{ID: "order-7"}).Submit(ctx, c, order)
+//	if errors.Is(err, activity.ErrIDInUse) {
+//		call, err = Print.Attach(ctx, c, "order-7")
+//	}
+//
+// Errors: ErrUnknownID, one that names both methods if the call is another
+// method's, or the server's.
+func (h Handle[In, Out]) Attach(ctx context.Context, c client.Client, id string) (*Call[Out], error) {
+	call := &Call[Out]{client: c, id: id, activityType: h.m.activityType}
+	switch {
+	case c == nil:
+		return nil, fmt.Errorf("%s: Attach: the client is nil", h.m.activityType)
+	case id == "":
+		return nil, fmt.Errorf("%s: Attach: the ID is empty", h.m.activityType)
+	}
+	d, err := find(ctx, c, id)
+	if err != nil {
+		return nil, call.failed("Attach", err)
+	}
+	if d.ActivityType != "" && d.ActivityType != h.m.activityType {
+		return nil, call.failed("Attach", fmt.Errorf("it is a call of %s", d.ActivityType))
+	}
+	call.runID, call.standalone = d.RunID, d.Standalone
+	return call, nil
+}
+
+// ID is the call's ID: the activity's, or in the fallback the workflow's.
+func (c *Call[Out]) ID() string { return c.id }
+
+// RunID tells calls of one ID apart.
+func (c *Call[Out]) RunID() string { return c.runID }
+
+// Standalone tells whether the call is a standalone activity, or else that of
+// a small workflow, because the server had none; see Submit.
+func (c *Call[Out]) Standalone() bool { return c.standalone }
+
+// Get waits for the end of the call. When ctx ends first it returns the
+// context's error, and the call goes on.
+//
+// Errors are the call's own: what the method returned, as a
+// *temporal.ApplicationError (validation.As finds a RetryValidationError), a
+// *temporal.TimeoutError, a *temporal.CanceledError after Cancel, a
+// *temporal.TerminatedError. Others are ErrUnknownID, when the result is
+// older than the namespace's retention, and the server's.
+func (c *Call[Out]) Get(ctx context.Context) (Out, error) {
+	var out Out
+	var err error
+	if c.standalone {
+		err = c.Handle().Get(ctx, &out)
+	} else {
+		err = bare(c.client.GetWorkflow(ctx, c.id, c.runID).Get(ctx, &out))
+	}
+	if err == nil {
+		return out, nil
+	}
+	if cause := context.Cause(ctx); cause != nil && isRequestError(err) {
+		return out, c.failed("Get", fmt.Errorf("%w; it goes on", cause))
+	}
+	if isNotFound(err) {
+		return out, c.failed("Get", fmt.Errorf("%w: %w", ErrUnknownID, err))
+	}
+	return out, err
+}
+
+// Cancel asks for the end of the call; reason is kept with it. The method's
+// context ends at the next heartbeat, Get returns once the method has. To
+// cancel a call twice, or one that has ended, is no error. ErrUnknownID if the
+// server does not know the call any more.
+func (c *Call[Out]) Cancel(ctx context.Context, reason string) error {
+	var err error
+	if c.standalone {
+		err = c.Handle().Cancel(ctx, client.CancelActivityOptions{Reason: reason})
+		if _, ended := errors.AsType[*serviceerror.FailedPrecondition](err); ended {
+			return nil // or it is being canceled already
+		}
+	} else {
+		err = c.client.CancelWorkflowWithOptions(ctx, client.CancelWorkflowOptions{WorkflowID: c.id, RunID: c.runID, Reason: reason})
+	}
+	if isNotFound(err) { // of a workflow that has ended too
+		if _, err := c.Describe(ctx); err != nil {
+			return err
+		}
+		return nil
+	}
+	if err != nil {
+		return c.failed("Cancel", err)
+	}
+	return nil
+}
+
+// Handle is Temporal's own handle of a standalone activity, for everything
+// else; nil if the call is none, for which client.GetWorkflow serves.
+func (c *Call[Out]) Handle() client.ActivityHandle {
+	if !c.standalone {
+		return nil
+	}
+	return c.client.GetActivityHandle(client.GetActivityHandleOptions{ActivityID: c.id, RunID: c.runID})
+}
+
+func (c *Call[Out]) failed(what string, err error) error {
+	return fmt.Errorf("%s: %s: call ID %q: %w", c.activityType, what, c.id, err)
+}
+
+// bare is a workflow's error as a standalone activity would have it: without
+// the layers that say who ran it.
+func bare(err error) error {
+	workflowError, ok := errors.AsType[*temporal.WorkflowExecutionError](err)
+	if !ok {
+		return err
+	}
+	err = workflowError.Unwrap()
+	if activityError, ok := err.(*temporal.ActivityError); ok { //nolint:errorlint // the outermost, and no deeper
+		return activityError.Unwrap()
+	}
+	if _, ok := err.(*temporal.TimeoutError); ok { //nolint:errorlint // see above
+		// The workflow itself ran out of time: nobody ever took it up, for
+		// which a standalone activity has this type of timeout.
+		return temporal.GetDefaultFailureConverter().FailureToError(&failurepb.Failure{
+			Message: "no worker ran workflow " + fallback.WorkflowType,
+			FailureInfo: &failurepb.Failure_TimeoutFailureInfo{TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{
+				TimeoutType: enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START,
+			}},
+		})
+	}
+	return err
+}
+
+// isRequestError tells that a request ended, as opposed to the call.
+func isRequestError(err error) bool {
+	_, canceled := errors.AsType[*serviceerror.Canceled](err)
+	_, late := errors.AsType[*serviceerror.DeadlineExceeded](err)
+	return canceled || late || err == context.Canceled || err == context.DeadlineExceeded //nolint:errorlint // a call's own failure may wrap them
+}
