@@ -119,14 +119,13 @@ func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
 // retryPolicy is Temporal's part: none but a far backstop where the engine
 // counts. Failures of the SDK itself, which no other attempt would mend, end
 // the call at once: arguments that cannot be decoded and results that cannot
-// be encoded ("wrapError"; the engine uses this type for nothing), and results
-// beyond the server's limit.
+// be encoded, and results beyond the server's limit.
 func (p *plan) retryPolicy() *temporal.RetryPolicy {
 	if !p.spec.Governs() {
 		return p.options.Retry.Temporal()
 	}
 	policy := p.options.Retry.Backstop()
-	policy.NonRetryableErrorTypes = []string{"wrapError", "payloadSizeError"}
+	policy.NonRetryableErrorTypes = []string{attempt.FailureOfSDK, "payloadSizeError"}
 	return policy
 }
 

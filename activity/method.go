@@ -6,6 +6,9 @@ import (
 	"reflect"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/hosting"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -122,6 +125,7 @@ func newMethod[In, Out any](activityType string, options Options, own MethodOpti
 		Method: activityType, Retry: options.Retry,
 		AttemptTimeout: options.AttemptTimeout, CallTimeout: options.CallTimeout,
 		JournalBytes: options.JournalBytes, NoHeartbeat: options.HeartbeatTimeout < 0,
+		Decode: decode[Out],
 	}}
 	for _, t := range argumentTypes[In]() {
 		m.spec.CloneArgs = m.spec.CloneArgs || sharesMemory(t)
@@ -148,6 +152,13 @@ func untyped[Out any](v validation.Validator[Out]) attempt.Validator {
 		}
 		return v(out, a)
 	}
+}
+
+// decode is a result that the SDK's test environment has encoded already.
+func decode[Out any](p *commonpb.Payloads) (any, error) {
+	var out Out
+	err := converter.GetDefaultDataConverter().FromPayloads(p, &out)
+	return out, err
 }
 
 // ready returns an error unless Temporal could run the method.

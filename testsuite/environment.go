@@ -3,6 +3,7 @@ package testsuite
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
@@ -17,7 +18,8 @@ import (
 
 // WorkflowEnvironment is Temporal's TestWorkflowEnvironment with the engine
 // inside. Waits between attempts follow the environment's clock: they take no
-// time, and workflow timers fire in between as they would on a server.
+// time, and workflow timers fire in between as they would on a server. Those of
+// local activities are skipped, and the clock does not move.
 //
 // Mocks of activities: function mocks run under the method's policy; Temporal's
 // value mocks bypass every interceptor, and so the policy.
@@ -50,12 +52,25 @@ func NewWorkflowEnvironment(t testing.TB) *WorkflowEnvironment {
 	suite.SetLogger(logger(t))
 	env := suite.NewTestWorkflowEnvironment()
 	host := &attempt.Host{
-		Clock:     attempt.Clock{Now: env.Now, Random: Seeded(1)}.WithDefaults(),
+		Clock:     attempt.Clock{Now: env.Now, Sleep: skip, Random: Seeded(1)},
 		Simulated: attempt.SimulatedWorkflow,
 	}
 	env.SetWorkerOptions(options(t, host))
 	t.Cleanup(func() { env.AssertExpectations(t) })
 	return &WorkflowEnvironment{TestWorkflowEnvironment: env, host: host}
+}
+
+// skip is how local activities wait, the only ones that sleep here: not at
+// all, since the environment's clock stands still while they run.
+func skip(_ time.Duration, wake ...<-chan struct{}) bool {
+	for _, w := range wake {
+		select {
+		case <-w:
+			return false
+		default:
+		}
+	}
+	return true
 }
 
 // NewActivityEnvironment makes an environment.

@@ -68,13 +68,25 @@ type workerInterceptor struct {
 
 // InterceptActivity puts the engine in the path of activities it knows.
 func (w *workerInterceptor) InterceptActivity(ctx context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	known, ok := w.host.specs[activity.GetInfo(ctx).ActivityType.Name]
-	if !ok {
-		return next
+	info := activity.GetInfo(ctx)
+	known, ok := w.host.specs[info.ActivityType.Name]
+	if !ok || !known.spec.Governs() && w.host.Simulated == Real && !asked(info.RetryPolicy) {
+		return next // nothing in the path
 	}
 	e := &execution{host: w.host, known: known}
 	e.Next = next
 	return e
+}
+
+// FailureOfSDK is the type of failures that the SDK makes of arguments that
+// cannot be decoded and of results that cannot be encoded. Callers that count
+// on the engine name it as not retryable; the engine uses it for nothing.
+const FailureOfSDK = "wrapError"
+
+// asked tells whether the caller counts on the engine. Its header would say
+// so, but cannot be read yet; its retry policy does too.
+func asked(p *temporal.RetryPolicy) bool {
+	return p != nil && slices.Contains(p.NonRetryableErrorTypes, FailureOfSDK)
 }
 
 // execution is one server attempt. It holds everything the attempts in it
@@ -91,6 +103,7 @@ type execution struct {
 	args  []any // of the running attempt
 
 	place, call time.Time // see Room
+	opened      time.Time // when the execution began
 
 	first attemptContext // the context of the first attempt here
 	pulse pulse
@@ -175,11 +188,12 @@ func (e *execution) prepare(ctx context.Context, spec *Spec, in *interceptor.Exe
 // deadlines works out until when this server attempt, and the call, can still
 // be answered: the SDK drops what comes after.
 func (e *execution) deadlines() {
+	e.opened = time.Now()
 	if e.host.Simulated != Real {
 		// The environment has a clock of its own, and cuts calls itself.
 		return
 	}
-	now := time.Now()
+	now := e.opened
 	if !e.info.Deadline.IsZero() {
 		e.place = e.info.Deadline.Add(-margin(e.info.Deadline.Sub(now)))
 	}
@@ -196,6 +210,7 @@ func margin(total time.Duration) time.Duration {
 func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	spec, j := e.spec, &e.heart.journal
 	pristine := e.pristine(in.Args)
+	var last error // of the attempt before, in this server attempt
 	for here := 1; ; here++ {
 		if j.Started >= spec.Retry.Attempts() {
 			return nil, final(spec.Spent(j))
@@ -203,7 +218,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		n := e.begin()
 		if here > 1 && !e.info.IsLocalActivity {
 			if err := e.heart.record(ctx); err != nil {
-				return nil, e.refused(ctx, err)
+				return nil, e.refused(ctx, err, last)
 			}
 		}
 		if here > 1 && pristine != nil {
@@ -222,7 +237,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 			return nil, e.cutOff(ctx, err)
 		}
 		if cutOff && e.canceled(ctx) && err != nil {
-			return nil, final(err) // cancelled: never retried
+			return nil, e.canceledWith(ctx, final(err))
 		}
 		room := e.room(ctx)
 		room.Here = room.Here && !cutOff && !errors.Is(err, ErrAbandoned)
@@ -231,6 +246,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		if d.Problem != nil {
 			e.out.Next.GetLogger(ctx).Error("A retry filter panicked; it counts as no.", "Error", d.Problem)
 		}
+		last = d.Err
 		switch d.Action {
 		case Accept:
 			return out, nil
@@ -239,12 +255,9 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		case WaitServer:
 			return nil, e.handOver(ctx, d.Err, d.Delay)
 		case WaitHere:
-			if !e.host.fallAsleep(room.Server) {
-				return nil, e.handOver(ctx, d.Err, d.Delay) // others came first
-			}
-			if left, ok := e.sleep(ctx, d.Delay); !ok {
+			if left, ok := e.sleep(ctx, d.Delay, room.Server); !ok {
 				if e.canceled(ctx) {
-					return nil, ctx.Err()
+					return nil, e.canceledWith(ctx, ctx.Err())
 				}
 				return nil, e.handOver(ctx, d.Err, left)
 			}
@@ -310,20 +323,15 @@ func (h *Host) mostAsleep() int64 {
 	return max(int64(h.Slots)/4, 1)
 }
 
-// fallAsleep takes the place of one who sleeps, if there is one left; sleep
-// gives it back. Where nobody else could wait, there always is.
-func (h *Host) fallAsleep(elsewhere bool) bool {
-	if h.sleeping.Add(1) <= h.mostAsleep() || !elsewhere {
-		return true
+// sleep waits in place. It returns what was left when something came first:
+// at once, if bounded and too many sleep already.
+func (e *execution) sleep(ctx context.Context, d time.Duration, bounded bool) (left time.Duration, ok bool) {
+	if bounded {
+		defer e.host.sleeping.Add(-1)
+		if e.host.sleeping.Add(1) > e.host.mostAsleep() {
+			return d, false
+		}
 	}
-	h.sleeping.Add(-1)
-	return false
-}
-
-// sleep waits in place, after fallAsleep. It returns what was left when
-// something came first.
-func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Duration, ok bool) {
-	defer e.host.sleeping.Add(-1)
 	start := e.host.Clock.Now()
 	wake := []<-chan struct{}{ctx.Done()}
 	if !e.info.IsLocalActivity {
@@ -340,46 +348,44 @@ func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Durat
 // handOver gives the call to the server: the journal goes first.
 func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
 	if !wasReset(ctx) && !e.serverRetries(cause) {
-		// The caller's own options end the call here: with its outcome, then,
-		// and not with a failure in between.
-		if _, ok := cause.(*refusedError); ok { //nolint:errorlint // never wrapped
-			cause = e.spec.refusals(&e.heart.journal)
-		}
-		return final(cause)
+		return e.ending(cause) // the caller's own options end the call here
 	}
-	if wasReset(ctx) {
-		e.heart.mu.Lock()
-		e.heart.journal.ResetTo = e.afterReset()
-		e.heart.mu.Unlock()
-	}
-	// With a verdict, such as a pause, the record has been taken all the same.
-	if err := e.heart.record(ctx); err != nil && !isVerdict(err) {
+	err := e.recordLast(ctx)
+	switch {
+	case temporal.IsCanceledError(err) && ctx.Err() != nil:
+		return ctx.Err() // the SDK makes a cancellation of it
+	case err != nil && !isVerdict(err): // with a verdict the record has been taken all the same
 		e.out.Next.GetLogger(ctx).Warn("The journal of a call could not be recorded; the attempts of this server attempt count as lost.", "Error", err)
 	}
 	return handBack(cause, delay)
 }
 
-// serverRetries tells whether the server will start another server attempt
-// after cause; not so where the caller's retry policy forbids it.
-func (e *execution) serverRetries(cause error) bool {
-	p := e.info.RetryPolicy
-	if p == nil {
-		return true
+// recordLast records the journal for the next server attempt, and that the
+// activity was reset if that is the answer.
+func (e *execution) recordLast(ctx context.Context) error {
+	if wasReset(ctx) {
+		return e.recordReset(ctx)
 	}
-	return (p.MaximumAttempts <= 0 || e.info.Attempt < p.MaximumAttempts) && !slices.Contains(p.NonRetryableErrorTypes, TypeOf(cause))
+	err := e.heart.record(ctx)
+	if errors.Is(err, activity.ErrActivityReset) {
+		return e.recordReset(ctx)
+	}
+	return err
 }
 
-// canceled tells that ctx has ended for good: the server was asked to, or it
-// is a local activity's, whose result nobody waits for any more.
-func (e *execution) canceled(ctx context.Context) bool {
-	return temporal.IsCanceledError(context.Cause(ctx)) || e.info.IsLocalActivity
+func (e *execution) recordReset(ctx context.Context) error {
+	h := &e.heart
+	h.mu.Lock()
+	h.journal.ResetTo = e.afterReset()
+	h.mu.Unlock()
+	return h.record(ctx)
 }
 
 // cutOff is what a server attempt returns whose body the end of its context
 // has ended, unless that was the attempt's own timeout.
 func (e *execution) cutOff(ctx context.Context, err error) error {
 	if e.canceled(ctx) {
-		return err // never retried, never converted
+		return e.canceledWith(ctx, err)
 	}
 	h := &e.heart
 	h.mu.Lock()
@@ -413,17 +419,20 @@ func isContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || temporal.IsCanceledError(err)
 }
 
-// refused is what a server attempt returns that may not start its next body.
-func (e *execution) refused(ctx context.Context, err error) error {
+// refused is what a server attempt returns that may not start its next body:
+// the record of that start was answered with err.
+func (e *execution) refused(ctx context.Context, err error, last error) error {
 	h := &e.heart
 	h.mu.Lock()
 	h.journal.Started--
 	h.journal.Running = 0
 	h.mu.Unlock()
-	if ctx.Err() != nil && isVerdict(err) {
-		return ctx.Err() // the SDK makes of it what the server asked for
+	if isGone(err) {
+		return handBack(last, 0) // nobody listens any more
 	}
-	return handBack(fmt.Errorf("the server did not take the record of the next attempt: %w", err), time.Second)
+	// The server may have taken the record all the same, as it does when it
+	// answers with a pause: the next one takes the start back.
+	return e.handOver(ctx, last, 0)
 }
 
 // Elapsed implements retrypolicy.Call.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/interceptor"
 )
 
@@ -25,7 +26,7 @@ func (e *execution) start(ctx context.Context) {
 	p := &e.pulse
 	p.beats = e.info.HeartbeatTimeout > 0 && !e.spec.NoHeartbeat && !e.info.IsLocalActivity && e.host.Simulated == Real
 	if p.beats {
-		p.nextAt = time.Now().Add(e.heart.interval)
+		p.nextAt = e.opened.Add(e.heart.interval)
 		p.timer = time.AfterFunc(e.heart.interval, func() { e.tick(ctx) })
 	}
 }
@@ -128,7 +129,11 @@ type result struct {
 
 func (e *execution) guarded(ctx context.Context, in *interceptor.ExecuteActivityInput) (out any, err error) {
 	defer Recovered(&err)
-	return e.Next.ExecuteActivity(ctx, in)
+	out, err = e.Next.ExecuteActivity(ctx, in)
+	if p, ok := out.(*commonpb.Payloads); ok && err == nil && e.host.Simulated != Real && e.spec.Decode != nil {
+		return e.spec.Decode(p)
+	}
+	return out, err
 }
 
 // watch makes the pulse end c at its deadline.
@@ -140,13 +145,11 @@ func (e *execution) watch(ctx context.Context, c *attemptContext, abandon func()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.attempt, p.abandon = c, abandon
-	now := time.Now()
-	if p.timer == nil {
-		p.timer = time.AfterFunc(c.deadline.Sub(now), func() { e.tick(ctx) })
-		return
-	}
-	if !p.beats || c.deadline.Before(p.nextAt) {
-		p.schedule(now)
+	switch {
+	case p.timer == nil:
+		p.timer = time.AfterFunc(time.Until(c.deadline), func() { e.tick(ctx) })
+	case !p.beats || c.deadline.Before(p.nextAt):
+		p.schedule(time.Now())
 	}
 }
 

@@ -58,15 +58,15 @@ func TypeOf(err error) string {
 		return app.Type()
 	}
 	for {
+		if _, ok := err.(*PanicError); ok { //nolint:errorlint // the chain is walked here
+			return panicType
+		}
 		t := reflect.TypeOf(err)
+		if t == textType {
+			return "" // as the SDK has it
+		}
 		for t.Kind() == reflect.Pointer {
 			t = t.Elem()
-		}
-		switch t.PkgPath() + "." + t.Name() {
-		case "errors.errorString":
-			return "" // as the SDK has it
-		case "github.com/concurry-go/concurry/internal/attempt.PanicError":
-			return panicType
 		}
 		inner := errors.Unwrap(err)
 		if inner == nil || !isWrapper(t) {
@@ -75,6 +75,9 @@ func TypeOf(err error) string {
 		err = inner
 	}
 }
+
+// textType is what errors.New makes.
+var textType = reflect.TypeOf(errors.New(""))
 
 // wireType is TypeOf as the server takes it.
 func wireType(err error) string { return wire.Cut(TypeOf(err), wire.MaxReason) }

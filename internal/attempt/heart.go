@@ -108,9 +108,14 @@ func isVerdict(err error) bool {
 	if err == nil {
 		return false
 	}
-	var notFound *serviceerror.NotFound
 	return temporal.IsCanceledError(err) || errors.Is(err, activity.ErrActivityPaused) ||
-		errors.Is(err, activity.ErrActivityReset) || errors.As(err, &notFound)
+		errors.Is(err, activity.ErrActivityReset) || isGone(err)
+}
+
+// isGone tells that the server has given this server attempt up.
+func isGone(err error) bool {
+	_, ok := errors.AsType[*serviceerror.NotFound](err)
+	return ok
 }
 
 // relay lets the SDK hear the verdict itself: only then does it end the
@@ -185,6 +190,10 @@ func (h *heart) open(ctx context.Context, attempt int32) error {
 			found, payloads = d.journal(), payloads[:n-1]
 		}
 		h.user, h.fromStart = payloads, len(payloads)
+	}
+	if found == nil && attempt <= 1 {
+		h.journal.ServerAttempt = attempt // a new call allocates nothing
+		return nil
 	}
 	h.journal = *Opened(found, attempt)
 	return nil

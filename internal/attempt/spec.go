@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
+
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -45,6 +47,9 @@ type Spec struct {
 	CloneArgs bool
 	// NoHeartbeat switches automatic heartbeats off.
 	NoHeartbeat bool
+	// Decode decodes results for validators: in the SDK's test environment,
+	// local activities and mocks return theirs encoded. It may be nil.
+	Decode func(*commonpb.Payloads) (any, error)
 	// Foreign tells that calls come with retry policies that are not ours,
 	// which would retry what this one does not.
 	Foreign bool

@@ -112,7 +112,7 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 		}
 		return Decision{Action: End, Err: cause, Problem: problem}
 	}
-	if j.Started >= s.Retry.Attempts() || retrypolicy.IsPermanent(cause) {
+	if j.Started >= s.Retry.Attempts() || isRefusal && retrypolicy.IsPermanent(cause) {
 		return end(nil)
 	}
 	var problem error

@@ -31,9 +31,6 @@ import (
 const (
 	// longest is what a cell may take before it counts as hanging.
 	longest = 90 * time.Second
-	// outage is how long a worker or server is away: well past the heartbeat
-	// timeout of one second.
-	outage = 2500 * time.Millisecond
 	// activityID is the one activity's in workflows.
 	activityID = "burn"
 )

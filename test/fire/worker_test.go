@@ -36,6 +36,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// heartbeat is the heartbeat timeout; an outage is well past it.
+const (
+	heartbeat = 1500 * time.Millisecond
+	outage    = 3 * time.Second
+)
+
 // setup is everything a worker process and its caller agree on.
 type setup struct {
 	Address        string
@@ -132,7 +138,7 @@ func (s *setup) definition() (*activity.Definition[*burner], *activity.MethodHan
 			Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter,
 		},
 		AttemptTimeout: s.AttemptTimeout, CallTimeout: s.CallTimeout,
-		HeartbeatTimeout: time.Second, TaskQueue: s.Queue,
+		HeartbeatTimeout: heartbeat, TaskQueue: s.Queue,
 	})
 	return d, activity.Method(d, "Burn", (*burner).Burn, activity.MethodOptions[string, string]{
 		// Without retries it takes a validator to have the engine in the path.

@@ -1,0 +1,65 @@
+package activity
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// ExecuteLocal starts the method as a local activity: on the workflow's own
+// worker, which must have it registered, and without a task queue's round trip.
+// It never blocks; the future has the result, or the error of options that are
+// wrong.
+//
+// The whole call happens in place, waits included, whatever Policy.InPlace says,
+// and nothing of it is kept until it ends: a call whose worker dies starts over
+// on another, with a new budget. NumRetries+1 thus bounds the bodies started on
+// one worker, not those of the call, and Previous knows this worker's only.
+//
+// It is meant for calls that are short in total. While one runs, the worker
+// holds the workflow task; a call longer than the workflow task's timeout (10
+// seconds by default) makes the worker extend it again and again, which costs
+// events of the workflow's history and delays its signals and updates.
+//
+// Cancelling ctx ends the call at once, also a body that ignores its context.
+// Heartbeats do nothing, and there are no tickets. CallTimeout bounds the call;
+// without one the sum of all AttemptTimeouts and longest waits does. Of
+// CallOptions, ID and TaskQueue have no meaning here.
+//
+// Errors are the method's own as a *temporal.ApplicationError, without the
+// *temporal.ActivityError that Execute has around them.
+func (h Handle[In, Out]) ExecuteLocal(ctx workflow.Context, in In) Future[Out] {
+	p, err := h.plan()
+	if err != nil {
+		future, settable := workflow.NewFuture(ctx)
+		settable.SetError(err)
+		return Future[Out]{future}
+	}
+	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: p.options.CallTimeout,
+		StartToCloseTimeout:    p.localTimeout(),
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1}, // the engine's are all there are
+		Summary:                h.call.Summary,
+	})
+	ctx = attempt.WithHeader(ctx, p.header)
+	return Future[Out]{workflow.ExecuteLocalActivity(ctx, p.activityType, pack(in)...)}
+}
+
+// localTimeout bounds a whole call in place: by CallTimeout, else by the time
+// that all attempts can take, a second for each to be abandoned, and all waits
+// at their longest.
+func (m *method) localTimeout() time.Duration {
+	switch {
+	case !m.spec.Governs():
+		return m.startToClose()
+	case m.options.CallTimeout > 0:
+		return m.options.CallTimeout
+	}
+	policy := &m.options.Retry
+	each := m.options.AttemptTimeout + time.Second + policy.Ceiling(policy.Attempts())
+	return time.Duration(min(float64(policy.Attempts())*float64(each), float64(retrypolicy.LongestWait)))
+}
