@@ -137,8 +137,7 @@ func insideActivity(f func(context.Context, *capture) error) error {
 	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{grab}})
 	env.RegisterActivityWithOptions(func(ctx context.Context) error { return f(ctx, grab) }, sdkactivity.RegisterOptions{Name: benchJob})
 	_, err := env.ExecuteActivity(benchJob)
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return fmt.Errorf("in the activity: %s", app.Message())
 	}
 	return err

@@ -118,7 +118,7 @@ func allocations(run func(n int)) float64 {
 func checked(name string, gotErr, wantErr error, calls, wantCalls int) error {
 	switch {
 	case !errors.Is(gotErr, wantErr):
-		return fmt.Errorf("%s ends with error %v, not %v", name, gotErr, wantErr)
+		return fmt.Errorf("%s ends with error %w, not %w", name, gotErr, wantErr)
 	case calls != wantCalls:
 		return fmt.Errorf("%s calls the body %d times, not %d", name, calls, wantCalls)
 	}

@@ -143,7 +143,7 @@ func sides(p retrypolicy.Policy) []*side {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 			StartToCloseTimeout: perCall, HeartbeatTimeout: perTry,
 			RetryPolicy: &temporal.RetryPolicy{
-				InitialInterval: max(p.Ceiling(1), time.Millisecond), BackoffCoefficient: 1, MaximumAttempts: int32(p.Attempts()), //nolint:gosec // a few
+				InitialInterval: max(p.Ceiling(1), time.Millisecond), BackoffCoefficient: 1, MaximumAttempts: int32(p.Attempts()),
 			},
 		})
 		return workflow.ExecuteActivity(ctx, benchJob, 7).Get(ctx, nil)

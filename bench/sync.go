@@ -97,7 +97,7 @@ type peer struct {
 // once and reused. All return the error of the last attempt.
 func peers(s *service, retries int) []peer {
 	ctx := context.Background()
-	most := uint(retries) //nolint:gosec // a small constant
+	most := uint(retries)
 
 	d := activity.Define[*service]("Bench", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: retries, Wait: retrypolicy.NoWait},

@@ -45,7 +45,7 @@ func hasType(err error, types []string) bool {
 		if app, ok := err.(*temporal.ApplicationError); ok && slices.Contains(types, app.Type()) { //nolint:errorlint // the chain is walked here
 			return true
 		}
-		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as above
+		if many, ok := err.(interface{ Unwrap() []error }); ok {
 			return slices.ContainsFunc(many.Unwrap(), func(e error) bool { return hasType(e, types) })
 		}
 		err = errors.Unwrap(err)

@@ -105,7 +105,7 @@ func TestFullJitterIsUniform(t *testing.T) {
 	t.Parallel()
 	const samples = 200_000
 	p := retrypolicy.Policy{Wait: 8 * time.Second}
-	source := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a fixed seed
+	source := rand.New(rand.NewPCG(1, 2))
 	fractions, sum := make([]float64, samples), 0.0
 	for i := range fractions {
 		d := p.Delay(2, source.Int64N)

@@ -118,7 +118,7 @@ func TestInPlaceWaitAppliesItsDefault(t *testing.T) {
 
 // fieldErrors are those joined in err, in order.
 func fieldErrors(err error) []*retrypolicy.FieldError {
-	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // a list is taken apart
+	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return nil
 	}

@@ -179,7 +179,7 @@ func find(err error) *RetryValidationError {
 		if app, ok := err.(*temporal.ApplicationError); ok && app.Type() == ErrorType { //nolint:errorlint // the chain is walked here
 			return decode(app)
 		}
-		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as above
+		if many, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, e := range many.Unwrap() {
 				if found := find(e); found != nil {
 					return found

@@ -3,91 +3,16 @@ package attempt
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
 	"reflect"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/retrypolicy"
 )
-
-// Host is the engine of one Temporal worker. Add every spec before the worker
-// starts; afterwards it is safe for concurrent use.
-type Host struct {
-	// Clock is time and chance of this worker's calls.
-	Clock Clock
-	// Simulated says that activities run in the SDK's test environment.
-	Simulated Simulation
-	// Slots is how many activities the worker runs at once; a quarter of them
-	// may sleep between attempts.
-	Slots int
-
-	specs    map[string]*hosted
-	sleeping atomic.Int64
-}
-
-// Simulation is which of the SDK's test environments a Host is in.
-type Simulation int
-
-const (
-	// Real is no simulation.
-	Real Simulation = iota
-	// SimulatedWorkflow is TestWorkflowEnvironment: every wait is handed to
-	// it, so that it follows the environment's clock.
-	SimulatedWorkflow
-	// SimulatedActivity is TestActivityEnvironment, which never retries:
-	// every wait is the engine's.
-	SimulatedActivity
-)
-
-// Add makes the engine govern an activity type.
-func (h *Host) Add(s *Spec) {
-	if h.specs == nil {
-		h.specs = map[string]*hosted{}
-	}
-	h.specs[s.Method] = &hosted{spec: s}
-}
-
-// Knows tells whether the engine governs an activity type already.
-func (h *Host) Knows(activityType string) bool { return h.specs[activityType] != nil }
-
-// Interceptor is the host as Temporal sees it.
-func (h *Host) Interceptor() interceptor.WorkerInterceptor { return &workerInterceptor{host: h} }
-
-type workerInterceptor struct {
-	interceptor.WorkerInterceptorBase
-	host *Host
-}
-
-// InterceptActivity puts the engine in the path of activities it knows.
-func (w *workerInterceptor) InterceptActivity(ctx context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	info := activity.GetInfo(ctx)
-	known, ok := w.host.specs[info.ActivityType.Name]
-	if !ok || !known.spec.Governs() && w.host.Simulated == Real && !asked(info.RetryPolicy) {
-		return next // nothing in the path
-	}
-	e := &execution{host: w.host, known: known}
-	e.Next = next
-	return e
-}
-
-// FailureOfSDK is the type of failures that the SDK makes of arguments that
-// cannot be decoded and of results that cannot be encoded. Callers that count
-// on the engine name it as not retryable; the engine uses it for nothing.
-const FailureOfSDK = "wrapError"
-
-// asked tells whether the caller counts on the engine. Its header would say
-// so, but cannot be read yet; its retry policy does too.
-func asked(p *temporal.RetryPolicy) bool {
-	return p != nil && slices.Contains(p.NonRetryableErrorTypes, FailureOfSDK)
-}
 
 // execution is one server attempt. It holds everything the attempts in it
 // need, so that a call that succeeds at once costs one allocation and a timer.
@@ -315,14 +240,6 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// mostAsleep is how many activities of the worker may sleep at once.
-func (h *Host) mostAsleep() int64 {
-	if h.Slots <= 0 {
-		return math.MaxInt64
-	}
-	return max(int64(h.Slots)/4, 1)
-}
-
 // sleep waits in place. It returns what was left when something came first:
 // at once, if bounded and too many sleep already.
 func (e *execution) sleep(ctx context.Context, d time.Duration, bounded bool) (left time.Duration, ok bool) {
@@ -343,96 +260,6 @@ func (e *execution) sleep(ctx context.Context, d time.Duration, bounded bool) (l
 		return 0, true
 	}
 	return max(d-e.host.Clock.Now().Sub(start), 0), false
-}
-
-// handOver gives the call to the server: the journal goes first.
-func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
-	if !wasReset(ctx) && !e.serverRetries(cause) {
-		return e.ending(cause) // the caller's own options end the call here
-	}
-	err := e.recordLast(ctx)
-	switch {
-	case temporal.IsCanceledError(err) && ctx.Err() != nil:
-		return ctx.Err() // the SDK makes a cancellation of it
-	case err != nil && !isVerdict(err): // with a verdict the record has been taken all the same
-		e.out.Next.GetLogger(ctx).Warn("The journal of a call could not be recorded; the attempts of this server attempt count as lost.", "Error", err)
-	}
-	return handBack(cause, delay)
-}
-
-// recordLast records the journal for the next server attempt, and that the
-// activity was reset if that is the answer.
-func (e *execution) recordLast(ctx context.Context) error {
-	if wasReset(ctx) {
-		return e.recordReset(ctx)
-	}
-	err := e.heart.record(ctx)
-	if errors.Is(err, activity.ErrActivityReset) {
-		return e.recordReset(ctx)
-	}
-	return err
-}
-
-func (e *execution) recordReset(ctx context.Context) error {
-	h := &e.heart
-	h.mu.Lock()
-	h.journal.ResetTo = e.afterReset()
-	h.mu.Unlock()
-	return h.record(ctx)
-}
-
-// cutOff is what a server attempt returns whose body the end of its context
-// has ended, unless that was the attempt's own timeout.
-func (e *execution) cutOff(ctx context.Context, err error) error {
-	if e.canceled(ctx) {
-		return e.canceledWith(ctx, err)
-	}
-	h := &e.heart
-	h.mu.Lock()
-	h.journal.lose(h.journal.Running)
-	h.journal.Running = 0
-	started := h.journal.Started
-	h.mu.Unlock()
-	if started >= e.spec.Retry.Attempts() && !wasReset(ctx) {
-		return final(e.spec.Spent(&h.journal))
-	}
-	return e.handOver(ctx, fmt.Errorf("attempt %d was cut off: %w", started, context.Cause(ctx)), 0)
-}
-
-// wasReset tells that an operator reset the activity, which gives the call a
-// new budget.
-func wasReset(ctx context.Context) bool {
-	return errors.Is(context.Cause(ctx), activity.ErrActivityReset)
-}
-
-// afterReset is the server attempt that follows the one a reset finds running.
-// For a workflow's activity the server sets the number to 1 at once, and the
-// next is one more; a standalone one starts again with 1.
-func (e *execution) afterReset() int32 {
-	if e.info.IsWorkflowActivity() {
-		return 2
-	}
-	return 1
-}
-
-func isContextError(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || temporal.IsCanceledError(err)
-}
-
-// refused is what a server attempt returns that may not start its next body:
-// the record of that start was answered with err.
-func (e *execution) refused(ctx context.Context, err error, last error) error {
-	h := &e.heart
-	h.mu.Lock()
-	h.journal.Started--
-	h.journal.Running = 0
-	h.mu.Unlock()
-	if isGone(err) {
-		return handBack(last, 0) // nobody listens any more
-	}
-	// The server may have taken the record all the same, as it does when it
-	// answers with a pause: the next one takes the start back.
-	return e.handOver(ctx, last, 0)
 }
 
 // Elapsed implements retrypolicy.Call.

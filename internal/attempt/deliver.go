@@ -95,7 +95,7 @@ func encodedDetails(app *temporal.ApplicationError, found []any) (details []any)
 }
 
 // getDetails survives the SDK's panic on types that do not fit.
-func getDetails(app *temporal.ApplicationError, pointers []any) (err error, panicked bool) { //nolint:revive,staticcheck // the error is the answer
+func getDetails(app *temporal.ApplicationError, pointers []any) (err error, panicked bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			err, panicked = fmt.Errorf("%v", r), true

@@ -3,8 +3,11 @@ package attempt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 )
 
@@ -41,4 +44,94 @@ func (e *execution) ending(cause error) error {
 		return final(e.spec.refusals(&e.heart.journal))
 	}
 	return final(cause)
+}
+
+// handOver gives the call to the server: the journal goes first.
+func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
+	if !wasReset(ctx) && !e.serverRetries(cause) {
+		return e.ending(cause) // the caller's own options end the call here
+	}
+	err := e.recordLast(ctx)
+	switch {
+	case temporal.IsCanceledError(err) && ctx.Err() != nil:
+		return ctx.Err() // the SDK makes a cancellation of it
+	case err != nil && !isVerdict(err): // with a verdict the record has been taken all the same
+		e.out.Next.GetLogger(ctx).Warn("The journal of a call could not be recorded; the attempts of this server attempt count as lost.", "Error", err)
+	}
+	return handBack(cause, delay)
+}
+
+// recordLast records the journal for the next server attempt, and that the
+// activity was reset if that is the answer.
+func (e *execution) recordLast(ctx context.Context) error {
+	if wasReset(ctx) {
+		return e.recordReset(ctx)
+	}
+	err := e.heart.record(ctx)
+	if errors.Is(err, activity.ErrActivityReset) {
+		return e.recordReset(ctx)
+	}
+	return err
+}
+
+func (e *execution) recordReset(ctx context.Context) error {
+	h := &e.heart
+	h.mu.Lock()
+	h.journal.ResetTo = e.afterReset()
+	h.mu.Unlock()
+	return h.record(ctx)
+}
+
+// cutOff is what a server attempt returns whose body the end of its context
+// has ended, unless that was the attempt's own timeout.
+func (e *execution) cutOff(ctx context.Context, err error) error {
+	if e.canceled(ctx) {
+		return e.canceledWith(ctx, err)
+	}
+	h := &e.heart
+	h.mu.Lock()
+	h.journal.lose(h.journal.Running)
+	h.journal.Running = 0
+	started := h.journal.Started
+	h.mu.Unlock()
+	if started >= e.spec.Retry.Attempts() && !wasReset(ctx) {
+		return final(e.spec.Spent(&h.journal))
+	}
+	return e.handOver(ctx, fmt.Errorf("attempt %d was cut off: %w", started, context.Cause(ctx)), 0)
+}
+
+// wasReset tells that an operator reset the activity, which gives the call a
+// new budget.
+func wasReset(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), activity.ErrActivityReset)
+}
+
+// afterReset is the server attempt that follows the one a reset finds running.
+// For a workflow's activity the server sets the number to 1 at once, and the
+// next is one more; a standalone one starts again with 1.
+func (e *execution) afterReset() int32 {
+	if e.info.IsWorkflowActivity() {
+		return 2
+	}
+	return 1
+}
+
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || temporal.IsCanceledError(err)
+}
+
+// refused is what a server attempt returns that may not start its next body:
+// the record of that start was answered with err.
+func (e *execution) refused(ctx context.Context, err error, last error) error {
+	h := &e.heart
+	h.mu.Lock()
+	h.journal.Started--
+	h.journal.Running = 0
+	h.mu.Unlock()
+	if isGone(err) {
+		return handBack(last, 0) // nobody listens any more
+	}
+	// The server may have taken the record all the same, as it does when it
+	// answers with a pause: the next one takes the start back.
+	return e.handOver(ctx, last, 0)
 }

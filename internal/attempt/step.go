@@ -58,25 +58,25 @@ func (s *Spec) Judge(j *Journal, result any, err error, a retrypolicy.Attempt, c
 		if refusal == nil {
 			return Decision{Action: Accept}
 		}
-		refusal, reason := textOf(refusal)
+		reason, refusal := textOf(refusal)
 		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Reason: reason, Result: encode(result)}, s.journalBytes())
 		return s.next(j, &refusedError{reason: refusal}, a, c, room)
 	}
-	err, reason := textOf(err)
+	reason, err := textOf(err)
 	j.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: reason, ErrorType: TypeOf(err)}, 0)
 	return s.next(j, err, a, c, room)
 }
 
 // textOf reads err's text. One that panics, such as a nil pointer in an error,
 // is replaced by its panic.
-func textOf(err error) (same error, text string) {
+func textOf(err error) (text string, same error) {
 	defer func() {
 		if r := recover(); r != nil {
 			same = &PanicError{Value: fmt.Sprintf("%T: its Error method panicked: %v", err, r), Stack: debug.Stack()}
 			text = same.Error()
 		}
 	}()
-	return err, err.Error()
+	return err.Error(), err
 }
 
 // refusedError stands for a refusal among the causes of a retry.

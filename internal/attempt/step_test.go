@@ -296,19 +296,23 @@ func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 		text     string
 	}{
 		{
-			"all lost", []retrypolicy.Outcome{lost(1), lost(2)},
+			"all lost",
+			[]retrypolicy.Outcome{lost(1), lost(2)},
 			"A.B: no retry left after 2 attempt(s); without outcome, since their worker was shut down, killed or cut off: attempt 1, 2",
 		},
 		{
-			"failed, then lost", []retrypolicy.Outcome{failed(1), lost(2)},
+			"failed, then lost",
+			[]retrypolicy.Outcome{failed(1), lost(2)},
 			"cut off: attempt 2; last known error, attempt 1: failure 1",
 		},
 		{
-			"refused, then lost", []retrypolicy.Outcome{refused(1), lost(2)},
+			"refused, then lost",
+			[]retrypolicy.Outcome{refused(1), lost(2)},
 			"A.B: no valid result in 2 attempt(s): no good (attempts without outcome: 2)",
 		},
 		{
-			"what was before a reset does not count", []retrypolicy.Outcome{old(refused(1)), old(lost(2)), lost(1), lost(2)},
+			"what was before a reset does not count",
+			[]retrypolicy.Outcome{old(refused(1)), old(lost(2)), lost(1), lost(2)},
 			"A.B: no retry left after 2 attempt(s); without outcome, since their worker was shut down, killed or cut off: attempt 1, 2",
 		},
 	} {

@@ -225,7 +225,7 @@ func (f *field) execution() *commonpb.WorkflowExecution {
 }
 
 func (f *field) pause() {
-	_, err := f.client.WorkflowService().PauseActivity(f.Context(), &workflowservice.PauseActivityRequest{ //nolint:staticcheck // works on every server
+	_, err := f.client.WorkflowService().PauseActivity(f.Context(), &workflowservice.PauseActivityRequest{
 		Namespace: f.server.Namespace(), Execution: f.execution(),
 		Activity: &workflowservice.PauseActivityRequest_Id{Id: activityID}, Reason: "fire",
 	})
@@ -233,7 +233,7 @@ func (f *field) pause() {
 }
 
 func (f *field) unpause() {
-	_, err := f.client.WorkflowService().UnpauseActivity(f.Context(), &workflowservice.UnpauseActivityRequest{ //nolint:staticcheck // works on every server
+	_, err := f.client.WorkflowService().UnpauseActivity(f.Context(), &workflowservice.UnpauseActivityRequest{
 		Namespace: f.server.Namespace(), Execution: f.execution(),
 		Activity: &workflowservice.UnpauseActivityRequest_Id{Id: activityID},
 	})
@@ -244,7 +244,7 @@ func (f *field) unpause() {
 }
 
 func (f *field) reset() {
-	_, err := f.client.WorkflowService().ResetActivity(f.Context(), &workflowservice.ResetActivityRequest{ //nolint:staticcheck // works on every server
+	_, err := f.client.WorkflowService().ResetActivity(f.Context(), &workflowservice.ResetActivityRequest{
 		Namespace: f.server.Namespace(), Execution: f.execution(),
 		Activity: &workflowservice.ResetActivityRequest_Id{Id: activityID},
 	})

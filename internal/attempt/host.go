@@ -1,0 +1,91 @@
+package attempt
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync/atomic"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+)
+
+// Host is the engine of one Temporal worker. Add every spec before the worker
+// starts; afterwards it is safe for concurrent use.
+type Host struct {
+	// Clock is time and chance of this worker's calls.
+	Clock Clock
+	// Simulated says that activities run in the SDK's test environment.
+	Simulated Simulation
+	// Slots is how many activities the worker runs at once; a quarter of them
+	// may sleep between attempts.
+	Slots int
+
+	specs    map[string]*hosted
+	sleeping atomic.Int64
+}
+
+// Simulation is which of the SDK's test environments a Host is in.
+type Simulation int
+
+const (
+	// Real is no simulation.
+	Real Simulation = iota
+	// SimulatedWorkflow is TestWorkflowEnvironment: every wait is handed to
+	// it, so that it follows the environment's clock.
+	SimulatedWorkflow
+	// SimulatedActivity is TestActivityEnvironment, which never retries:
+	// every wait is the engine's.
+	SimulatedActivity
+)
+
+// Add makes the engine govern an activity type.
+func (h *Host) Add(s *Spec) {
+	if h.specs == nil {
+		h.specs = map[string]*hosted{}
+	}
+	h.specs[s.Method] = &hosted{spec: s}
+}
+
+// Knows tells whether the engine governs an activity type already.
+func (h *Host) Knows(activityType string) bool { return h.specs[activityType] != nil }
+
+// mostAsleep is how many activities of the worker may sleep at once.
+func (h *Host) mostAsleep() int64 {
+	if h.Slots <= 0 {
+		return math.MaxInt64
+	}
+	return max(int64(h.Slots)/4, 1)
+}
+
+// Interceptor is the host as Temporal sees it.
+func (h *Host) Interceptor() interceptor.WorkerInterceptor { return &workerInterceptor{host: h} }
+
+type workerInterceptor struct {
+	interceptor.WorkerInterceptorBase
+	host *Host
+}
+
+// InterceptActivity puts the engine in the path of activities it knows.
+func (w *workerInterceptor) InterceptActivity(ctx context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	info := activity.GetInfo(ctx)
+	known, ok := w.host.specs[info.ActivityType.Name]
+	if !ok || !known.spec.Governs() && w.host.Simulated == Real && !asked(info.RetryPolicy) {
+		return next // nothing in the path
+	}
+	e := &execution{host: w.host, known: known}
+	e.Next = next
+	return e
+}
+
+// FailureOfSDK is the type of failures that the SDK makes of arguments that
+// cannot be decoded and of results that cannot be encoded. Callers that count
+// on the engine name it as not retryable; the engine uses it for nothing.
+const FailureOfSDK = "wrapError"
+
+// asked tells whether the caller counts on the engine. Its header would say
+// so, but cannot be read yet; its retry policy does too.
+func asked(p *temporal.RetryPolicy) bool {
+	return p != nil && slices.Contains(p.NonRetryableErrorTypes, FailureOfSDK)
+}
