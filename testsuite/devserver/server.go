@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,16 +92,21 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		}
 	}
 	s := &Server{options: o, path: path}
-	// A free port can be taken by somebody else before the server binds it.
+	if err := s.startAgain(ctx, func() { s.options.Port, s.options.UIPort = o.Port, o.UIPort }); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// startAgain starts the server, several times if it exits at once: a port that
+// was free can be taken by somebody else before the server binds it.
+func (s *Server) startAgain(ctx context.Context, between func()) error {
 	for attempt := 1; ; attempt++ {
 		err := s.start(ctx)
-		if err == nil {
-			return s, nil
+		if err == nil || attempt == 3 || ctx.Err() != nil || !errors.Is(err, errExited) || !errors.Is(err, errTaken) {
+			return err
 		}
-		if attempt == 3 || ctx.Err() != nil || o.Port != 0 || !errors.Is(err, errExited) {
-			return nil, err
-		}
-		s.options.Port, s.options.UIPort = o.Port, o.UIPort
+		between()
 	}
 }
 
@@ -200,7 +207,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	if running {
 		return errors.New("devserver: Restart of a running server: call Stop or Kill first")
 	}
-	return s.start(ctx)
+	return s.startAgain(ctx, func() {})
 }
 
 // Process is the server's process, for signals; nil while it is stopped.
@@ -213,7 +220,10 @@ func (s *Server) Process() *os.Process {
 	return s.process.cmd.Process
 }
 
-var errExited = errors.New("the server exited")
+var (
+	errExited = errors.New("the server exited")
+	errTaken  = errors.New("a port is taken")
+)
 
 func (s *Server) start(ctx context.Context) error {
 	s.mu.Lock()
@@ -319,7 +329,11 @@ func (s *Server) awaitAnswer(ctx context.Context, p *process) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("devserver: %w: %w\n%s", errExited, cmpErr(p.err), p.tail)
+			err := fmt.Errorf("devserver: %w: %w\n%s", errExited, cmpErr(p.err), p.tail)
+			if strings.Contains(p.tail.String(), "address already in use") {
+				err = fmt.Errorf("%w: %w", errTaken, err)
+			}
+			return err
 		case <-ctx.Done():
 			return fmt.Errorf("devserver: no answer from %s: %w (last: %w)\n%s", hostPort(s.options.Port), ctx.Err(), err, p.tail)
 		case <-time.After(20 * time.Millisecond):
@@ -357,17 +371,19 @@ func cmpErr(err error) error {
 
 func hostPort(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
 
+// freePort finds a port below those that systems give to outgoing connections,
+// one of which could take it while a server is restarted.
 func freePort(ctx context.Context) (int, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", hostPort(0))
-	if err != nil {
-		return 0, fmt.Errorf("devserver: free port: %w", err)
+	var last error
+	for range 100 {
+		port := 10_000 + rand.IntN(20_000)
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", hostPort(port))
+		if err == nil {
+			return port, l.Close()
+		}
+		last = err
 	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return 0, fmt.Errorf("devserver: free port: %w", err)
-	}
-	return strconv.Atoi(port)
+	return 0, fmt.Errorf("devserver: free port: %w", last)
 }
 
 // tail keeps the last output of a process, for error messages.

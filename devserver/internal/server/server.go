@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -277,23 +278,26 @@ func (o Options) setUpDatabase(sql *config.SQL) error {
 	return nil
 }
 
-// freePorts asks the system for n distinct free ports. All are held until all
-// are known, so none is given twice.
+// freePorts finds n distinct free ports, below those that systems give to
+// outgoing connections. All are held until all are known, so none is given
+// twice.
 func freePorts(ip string, n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(ip, "0"))
+	ports := make([]int, 0, n)
+	var last error
+	for range 100 * n {
+		if len(ports) == n {
+			return ports, nil
+		}
+		port := 10_000 + rand.IntN(20_000) //nolint:gosec // not a secret
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("free port on %s: %w", ip, err)
+			last = err
+			continue
 		}
 		defer func() { _ = l.Close() }()
-		address, ok := l.Addr().(*net.TCPAddr)
-		if !ok {
-			return nil, fmt.Errorf("free port on %s: %v is no TCP address", ip, l.Addr())
-		}
-		ports[i] = address.Port
+		ports = append(ports, port)
 	}
-	return ports, nil
+	return nil, fmt.Errorf("free port on %s: %w", ip, last)
 }
 
 // FreePort returns one free TCP port on ip.
