@@ -23,7 +23,7 @@ test-race:
 
 .PHONY: test-modules
 test-modules:
-	$(GO) test -timeout 15m ./samples/... ./bench/... ./test/fire/...
+	$(GO) test -timeout 15m -parallel 16 ./samples/... ./bench/... ./test/fire/...
 
 .PHONY: test-devserver
 test-devserver:

@@ -83,11 +83,13 @@ func (o *Options) check() error {
 
 func checkTimeouts(attemptTimeout, callTimeout time.Duration) error {
 	var errs []error
-	for field, value := range map[string]time.Duration{"AttemptTimeout": attemptTimeout, "CallTimeout": callTimeout} {
+	check := func(field string, value time.Duration) {
 		if value < 0 || value > retrypolicy.LongestWait {
 			errs = append(errs, &retrypolicy.FieldError{Field: field, Value: value, Allowed: "must be positive, or 0 for no bound"})
 		}
 	}
+	check("AttemptTimeout", attemptTimeout)
+	check("CallTimeout", callTimeout)
 	return errors.Join(errs...)
 }
 

@@ -57,7 +57,10 @@ func (e *VersionError) Error() string {
 
 func mark(kind Kind) string { return string(kind) + "/" + strconv.Itoa(Version) }
 
-// Seal puts a document into a marked payload.
+// Seal puts a document into a marked payload. Workflow code does so too:
+// encoding/json is deterministic, which workflowcheck does not believe.
+//
+//workflowcheck:ignore
 func Seal(kind Kind, document any) (*commonpb.Payload, error) {
 	data, err := json.Marshal(document)
 	if err != nil {
@@ -77,7 +80,9 @@ func Is(kind Kind, p *commonpb.Payload) bool {
 	return strings.HasPrefix(string(p.GetMetadata()[MarkKey]), string(kind)+"/")
 }
 
-// Open reads a marked payload into document.
+// Open reads a marked payload into document; see Seal about workflow code.
+//
+//workflowcheck:ignore
 func Open(kind Kind, p *commonpb.Payload, document any) error {
 	if m := string(p.GetMetadata()[MarkKey]); m != mark(kind) {
 		return &VersionError{Kind: kind, Mark: m}

@@ -376,7 +376,7 @@ func hostPort(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(
 func freePort(ctx context.Context) (int, error) {
 	var last error
 	for range 100 {
-		port := 10_000 + rand.IntN(20_000)
+		port := 10_000 + rand.IntN(20_000) //nolint:gosec // not a secret
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", hostPort(port))
 		if err == nil {
 			return port, l.Close()
