@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -223,4 +224,26 @@ func TestValidatorThatPanicsHasRefused(t *testing.T) {
 		assert.Contains(t, rve.ValidationErrors[1], "panicked: validator")
 		assert.EqualValues(t, 2, impl.started.Load())
 	})
+}
+
+func TestBodyThatEndsItsGoroutineIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, e := range []Engine{Sync, Environment, InPlace} {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			impl := &scripted{body: func(_ context.Context, n int, _ string) (string, error) {
+				if n == 1 {
+					runtime.Goexit()
+				}
+				return "second", nil
+			}}
+			d := activity.Define[*scripted]("Scripted", activity.Options{
+				Retry: e.Policy(retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}), AttemptTimeout: 10 * time.Second,
+			})
+			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			out, err := Run(t, e, d, do, impl, "")
+			require.NoError(t, err)
+			assert.Equal(t, "second", out)
+		})
+	}
 }

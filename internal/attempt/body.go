@@ -115,8 +115,9 @@ func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInpu
 	e.watch(ctx, c, func() { results <- result{err: ErrAbandoned} })
 	defer e.unwatch()
 	go func() {
-		out, err := e.guarded(c, in)
-		results <- result{out, err}
+		r := result{err: errGoexit} // unless it returns
+		defer func() { results <- r }()
+		r.out, r.err = e.guarded(c, in)
 	}()
 	r := <-results
 	return r.out, r.err

@@ -152,8 +152,8 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		var r result
-		defer func() { done <- r }() // also when the body ends its goroutine
+		r := result{err: errGoexit} // unless it returns
+		defer func() { done <- r }()
 		r.out, r.err = l.Body(ctx, l.In)
 	}()
 	patience := time.NewTimer(l.Spec.AttemptTimeout + abandonAfter)

@@ -144,6 +144,10 @@ func Recovered(err *error) {
 	}
 }
 
+// errGoexit is the error of an attempt whose body ended its goroutine, as a
+// test's FailNow does.
+var errGoexit = errors.New("the method ended its goroutine without returning")
+
 // ErrAbandoned is the error of an attempt whose body ignored the end of its
 // context.
 var ErrAbandoned = errors.New("the method ignored the end of its context and was abandoned")
