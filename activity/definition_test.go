@@ -31,16 +31,17 @@ func TestDefinitionNamesTheFieldThatIsWrong(t *testing.T) {
 		options    activity.Options
 		want       []string
 	}{
-		"negative retries":           {"Bot", activity.Options{Retry: retrypolicy.Policy{NumRetries: -1}}, []string{"Bot: Retry.NumRetries -1: must be from 0"}},
-		"unknown algorithm":          {"Bot", activity.Options{Retry: retrypolicy.Policy{Backoff: retrypolicy.Algorithm("cubic")}}, []string{`Bot: Retry.Backoff "cubic": must be "exponential"`}},
-		"negative wait":              {"Bot", activity.Options{Retry: retrypolicy.Policy{Wait: -2}}, []string{"Bot: Retry.Wait -2ns: must be positive, 0 (the default, 1s) or NoWait"}},
-		"negative attempt timeout":   {"Bot", activity.Options{AttemptTimeout: -time.Second}, []string{"Bot: AttemptTimeout -1s: must be positive"}},
-		"negative call timeout":      {"Bot", activity.Options{CallTimeout: -time.Second}, []string{"Bot: CallTimeout -1s: must be positive"}},
-		"heartbeat too short":        {"Bot", activity.Options{HeartbeatTimeout: time.Millisecond}, []string{"Bot: HeartbeatTimeout 1ms: must be at least 1s"}},
-		"journal without bound":      {"Bot", activity.Options{JournalBytes: 1 << 30}, []string{"Bot: JournalBytes 1073741824: must be from 0"}},
-		"no name":                    {"", activity.Options{}, []string{`definition name "": must not be empty`}},
-		"a name Temporal keeps":      {"__temporal_x", activity.Options{}, []string{"must not start with __temporal_"}},
-		"several mistakes, all told": {"Bot", activity.Options{Retry: retrypolicy.Policy{NumRetries: -1, Wait: -2}, CallTimeout: -1}, []string{"NumRetries", "Wait", "CallTimeout"}},
+		"negative retries":            {"Bot", activity.Options{Retry: retrypolicy.Policy{NumRetries: -1}}, []string{"Bot: Retry.NumRetries -1: must be from 0"}},
+		"unknown algorithm":           {"Bot", activity.Options{Retry: retrypolicy.Policy{Backoff: retrypolicy.Algorithm("cubic")}}, []string{`Bot: Retry.Backoff "cubic": must be "exponential"`}},
+		"negative wait":               {"Bot", activity.Options{Retry: retrypolicy.Policy{Wait: -2}}, []string{"Bot: Retry.Wait -2ns: must be positive, 0 (the default, 1s) or NoWait"}},
+		"negative attempt timeout":    {"Bot", activity.Options{AttemptTimeout: -time.Second}, []string{"Bot: AttemptTimeout -1s: must be positive"}},
+		"negative call timeout":       {"Bot", activity.Options{CallTimeout: -time.Second}, []string{"Bot: CallTimeout -1s: must be positive"}},
+		"heartbeat too short":         {"Bot", activity.Options{HeartbeatTimeout: time.Millisecond}, []string{"Bot: HeartbeatTimeout 1ms: must be at least 1s"}},
+		"journal without bound":       {"Bot", activity.Options{JournalBytes: 1 << 30}, []string{"Bot: JournalBytes 1073741824: must be from 0"}},
+		"filters for foreign workers": {"Bot", activity.Options{ForeignWorkers: true, Retry: retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs()}}}, []string{"Bot: Retry.RetryOn \"1 filters\": must be empty with ForeignWorkers"}},
+		"no name":                     {"", activity.Options{}, []string{`definition name "": must not be empty`}},
+		"a name Temporal keeps":       {"__temporal_x", activity.Options{}, []string{"must not start with __temporal_"}},
+		"several mistakes, all told":  {"Bot", activity.Options{Retry: retrypolicy.Policy{NumRetries: -1, Wait: -2}, CallTimeout: -1}, []string{"NumRetries", "Wait", "CallTimeout"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -121,7 +121,7 @@ func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
 // the call at once: arguments that cannot be decoded and results that cannot
 // be encoded, and results beyond the server's limit.
 func (p *plan) retryPolicy() *temporal.RetryPolicy {
-	if !p.spec.Governs() {
+	if !p.engine() {
 		return p.options.Retry.Temporal()
 	}
 	policy := p.options.Retry.Backstop()
@@ -130,7 +130,7 @@ func (p *plan) retryPolicy() *temporal.RetryPolicy {
 }
 
 func (p *plan) heartbeat() time.Duration {
-	if !p.spec.Governs() {
+	if !p.engine() {
 		return 0 // nobody would beat
 	}
 	return p.options.heartbeat()

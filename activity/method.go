@@ -130,6 +130,9 @@ func newMethod[In, Out any](activityType string, options Options, own MethodOpti
 	for _, t := range argumentTypes[In]() {
 		m.spec.CloneArgs = m.spec.CloneArgs || sharesMemory(t)
 	}
+	if options.ForeignWorkers && len(own.RetryUntil) > 0 {
+		return nil, named(activityType, &retrypolicy.FieldError{Field: "RetryUntil", Value: fmt.Sprintf("%d validators", len(own.RetryUntil)), Allowed: "must be empty with ForeignWorkers, which would not ask them"})
+	}
 	for i, v := range own.RetryUntil {
 		if v == nil {
 			return nil, named(activityType, &retrypolicy.FieldError{Field: fmt.Sprintf("RetryUntil[%d]", i), Value: "nil", Allowed: "must be a validator"})
@@ -169,9 +172,12 @@ func (m *method) ready() error {
 	return nil
 }
 
+// engine tells whether callers count on the engine.
+func (m *method) engine() bool { return m.spec.Governs() && !m.options.ForeignWorkers }
+
 // startToClose is the timeout of one server attempt.
 func (m *method) startToClose() time.Duration {
-	if !m.spec.Governs() {
+	if !m.engine() {
 		if m.options.AttemptTimeout > 0 {
 			return m.options.AttemptTimeout
 		}

@@ -33,6 +33,12 @@ type Options struct {
 	// none either.
 	HeartbeatTimeout time.Duration
 
+	// ForeignWorkers tells that workers without this package serve the methods,
+	// in another language for instance. Temporal's own retry policy is all
+	// there is then: exactly NumRetries retries, the same first wait and cap,
+	// no filters, no validators, no jitter. Set where calls are made.
+	ForeignWorkers bool
+
 	// TaskQueue is where workers of this definition poll. Submit needs it;
 	// workflows use their own queue if it is empty.
 	TaskQueue string
@@ -72,6 +78,9 @@ func (o *Options) check() error {
 		errs = append(errs, within("Retry.", err))
 	}
 	errs = append(errs, checkTimeouts(o.AttemptTimeout, o.CallTimeout))
+	if o.ForeignWorkers && len(o.Retry.RetryOn) > 0 {
+		errs = append(errs, &retrypolicy.FieldError{Field: "Retry.RetryOn", Value: fmt.Sprintf("%d filters", len(o.Retry.RetryOn)), Allowed: "must be empty with ForeignWorkers, which would not ask them"})
+	}
 	if o.HeartbeatTimeout < 0 && o.HeartbeatTimeout != NoHeartbeat || o.HeartbeatTimeout > 0 && o.HeartbeatTimeout < time.Second {
 		errs = append(errs, &retrypolicy.FieldError{Field: "HeartbeatTimeout", Value: o.HeartbeatTimeout, Allowed: "must be at least 1s, 0 (the default, 10s) or NoHeartbeat"})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -358,4 +359,24 @@ func TestSuccessAtOnceSendsNoHeartbeat(t *testing.T) {
 	description, err := call.Handle().Describe(t.Context(), client.DescribeActivityOptions{IncludeHeartbeatDetails: true})
 	require.NoError(t, err)
 	assert.LessOrEqual(t, description.LastHeartbeatTime.Unix(), int64(0))
+}
+
+func TestForeignWorkersGetExactlyNumRetriesFromTemporalItself(t *testing.T) {
+	t.Parallel()
+	queue, c := Queue(t), Client(t)
+	d := activity.Define[*scripted]("Scripted", activity.Options{
+		Retry: retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}, AttemptTimeout: time.Minute, ForeignWorkers: true,
+	})
+	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	var started atomic.Int64
+	plain := sdkworker.New(c, queue, sdkworker.Options{})
+	plain.RegisterActivityWithOptions(func(context.Context, string) (string, error) {
+		started.Add(1)
+		return "", errors.New("foreign failure")
+	}, sdkactivity.RegisterOptions{Name: do.ActivityType()})
+	require.NoError(t, plain.Start())
+	t.Cleanup(plain.Stop)
+	_, err := submit(t, c, do, queue, "").Get(t.Context())
+	require.ErrorContains(t, err, "foreign failure")
+	assert.EqualValues(t, 3, started.Load())
 }
