@@ -38,7 +38,7 @@ func TestDefinitionNamesTheFieldThatIsWrong(t *testing.T) {
 		"negative call timeout":       {"Bot", activity.Options{CallTimeout: -time.Second}, []string{"Bot: CallTimeout -1s: must be positive"}},
 		"heartbeat too short":         {"Bot", activity.Options{HeartbeatTimeout: time.Millisecond}, []string{"Bot: HeartbeatTimeout 1ms: must be at least 1s"}},
 		"journal without bound":       {"Bot", activity.Options{JournalBytes: 1 << 30}, []string{"Bot: JournalBytes 1073741824: must be from 0"}},
-		"filters for foreign workers": {"Bot", activity.Options{ForeignWorkers: true, Retry: retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs()}}}, []string{"Bot: Retry.RetryOn \"1 filters\": must be empty with ForeignWorkers"}},
+		"filters for foreign workers": {"Bot", activity.Options{ForeignWorkers: true, Retry: retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(context.Canceled)}}}, []string{"Bot: Retry.RetryOn \"1 filters\": must be empty with ForeignWorkers"}},
 		"no name":                     {"", activity.Options{}, []string{`definition name "": must not be empty`}},
 		"a name Temporal keeps":       {"__temporal_x", activity.Options{}, []string{"must not start with __temporal_"}},
 		"several mistakes, all told":  {"Bot", activity.Options{Retry: retrypolicy.Policy{NumRetries: -1, Wait: -2}, CallTimeout: -1}, []string{"NumRetries", "Wait", "CallTimeout"}},
@@ -61,6 +61,8 @@ func TestMethodNamesWhatIsWrong(t *testing.T) {
 	d := activity.Define[*bot]("Bot", activity.Options{CallTimeout: time.Second})
 	_, err := activity.NewMethod(d, "Shout", (*bot).Say, options)
 	require.EqualError(t, err, `Bot: method name "Shout": *activity_test.bot has no such method; it has Join, Mix, Ping, Say, Tell`)
+	_, err = activity.NewMethod(d, "Ping", (*bot).Say, options)
+	require.EqualError(t, err, `Bot: method name "Ping": its function is the method Say`)
 	_, err = activity.NewMethod(d, "Say", nil, options)
 	require.EqualError(t, err, `Bot: method name "Say": its function is nil`)
 	_, err = activity.NewMethod(nil, "Say", (*bot).Say, options)

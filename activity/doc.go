@@ -10,6 +10,7 @@
 //		Retry:          retrypolicy.Policy{NumRetries: 5},
 //		AttemptTimeout: 20 * time.Second,
 //		CallTimeout:    2 * time.Minute,
+//		TaskQueue:      "llm",
 //	})
 //
 //	var Generate = activity.Method(llm, "Generate", (*LLM).Generate, activity.MethodOptions[string, Reply]{

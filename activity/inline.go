@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/concurry-go/concurry/internal/attempt"
 )
@@ -26,9 +27,17 @@ type Inline[S, In, Out any] struct {
 	plain bool
 }
 
-// Clock is time and chance of calls in this process; zero fields mean the
-// real ones. Sleep returns false if one of the channels closed first.
-type Clock = attempt.Clock
+// Clock is time and chance of calls in this process, for tests. Zero fields
+// mean the real ones.
+type Clock struct {
+	// Now is the time.
+	Now func() time.Time
+	// Sleep waits for d, or until one of the channels closes; it returns
+	// false when that came first.
+	Sleep func(d time.Duration, wake ...<-chan struct{}) bool
+	// Random is uniform in [0, n).
+	Random func(n int64) int64
+}
 
 // Inline binds the method to an implementation in this process.
 func (h *MethodHandle[S, In, Out]) Inline(impl S) *Inline[S, In, Out] {
@@ -69,9 +78,9 @@ var realClock = sync.OnceValue(func() *attempt.Clock { //nolint:gochecknoglobals
 
 // WithClock is i with another clock, for tests.
 func (i *Inline[S, In, Out]) WithClock(c Clock) *Inline[S, In, Out] {
-	c = c.WithDefaults()
+	clock := attempt.Clock{Now: c.Now, Sleep: c.Sleep, Random: c.Random}.WithDefaults()
 	changed := *i
-	changed.clock = &c
+	changed.clock = &clock
 	return &changed
 }
 

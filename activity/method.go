@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime"
+	"strings"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -51,6 +53,9 @@ func NewMethod[S, In, Out any](d *Definition[S], name string, fn func(S, context
 	if err := checkMethod[S](d.d.name, name); err != nil {
 		return nil, err
 	}
+	if other := methodOf(fn); other != "" && other != name {
+		return nil, fmt.Errorf("%s: method name %q: its function is the method %s", d.d.name, name, other)
+	}
 	m, err := newMethod(d.d.name+"."+name, d.d.options, options)
 	if err != nil {
 		return nil, err
@@ -65,10 +70,26 @@ func NewMethod[S, In, Out any](d *Definition[S], name string, fn func(S, context
 	return &MethodHandle[S, In, Out]{Handle: Handle[In, Out]{m: m}, body: fn}, nil
 }
 
+// methodOf is the name of the method that fn is, as in (*LLM).Generate; empty
+// for everything else, such as the adapters.
+func methodOf[S, In, Out any](fn func(S, context.Context, In) (Out, error)) string {
+	t := reflect.TypeFor[S]()
+	receiver := t.Name()
+	if t.Kind() == reflect.Pointer {
+		receiver = "(*" + t.Elem().Name() + ")"
+	}
+	full := runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name()
+	_, name, found := strings.Cut(full[strings.LastIndex(full, "/")+1:], "."+receiver+".")
+	if !found || strings.ContainsAny(name, ".-[") {
+		return ""
+	}
+	return name
+}
+
 // Func declares a plain function, which Temporal knows as name. It panics
 // where NewFunc returns an error.
-func Func[In, Out any](name string, fn func(context.Context, In) (Out, error), policy Options, options MethodOptions[In, Out]) *FuncHandle[In, Out] {
-	h, err := NewFunc(name, fn, policy, options)
+func Func[In, Out any](name string, fn func(context.Context, In) (Out, error), options Options, own MethodOptions[In, Out]) *FuncHandle[In, Out] {
+	h, err := NewFunc(name, fn, options, own)
 	if err != nil {
 		panic(err)
 	}
@@ -76,17 +97,17 @@ func Func[In, Out any](name string, fn func(context.Context, In) (Out, error), p
 }
 
 // NewFunc declares a plain function. The error names what is wrong.
-func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error), policy Options, options MethodOptions[In, Out]) (*FuncHandle[In, Out], error) {
+func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error), options Options, own MethodOptions[In, Out]) (*FuncHandle[In, Out], error) {
 	if err := checkName("function name", name); err != nil {
 		return nil, err
 	}
 	if fn == nil {
 		return nil, fmt.Errorf("%s: its function is nil", name)
 	}
-	if err := policy.check(); err != nil {
+	if err := options.check(); err != nil {
 		return nil, named(name, err)
 	}
-	m, err := newMethod(name, policy, options)
+	m, err := newMethod(name, options, own)
 	if err != nil {
 		return nil, err
 	}

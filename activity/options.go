@@ -78,6 +78,9 @@ func (o *Options) check() error {
 		errs = append(errs, within("Retry.", err))
 	}
 	errs = append(errs, checkTimeouts(o.AttemptTimeout, o.CallTimeout))
+	if o.CallTimeout > 0 && o.AttemptTimeout > o.CallTimeout {
+		errs = append(errs, &retrypolicy.FieldError{Field: "AttemptTimeout", Value: o.AttemptTimeout, Allowed: fmt.Sprintf("must not be above CallTimeout, %v", o.CallTimeout)})
+	}
 	if o.ForeignWorkers && len(o.Retry.RetryOn) > 0 {
 		errs = append(errs, &retrypolicy.FieldError{Field: "Retry.RetryOn", Value: fmt.Sprintf("%d filters", len(o.Retry.RetryOn)), Allowed: "must be empty with ForeignWorkers, which would not ask them"})
 	}

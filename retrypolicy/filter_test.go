@@ -40,7 +40,6 @@ func TestFiltersSayYesToWhatTheyName(t *testing.T) {
 		{"ErrorIs, joined", retrypolicy.ErrorIs(io.EOF), errors.Join(fs.ErrExist, io.EOF), true},
 		{"ErrorIs, another", retrypolicy.ErrorIs(io.EOF), io.ErrUnexpectedEOF, false},
 		{"ErrorIs, same text", retrypolicy.ErrorIs(io.EOF), errors.New("EOF"), false},
-		{"ErrorIs, no targets", retrypolicy.ErrorIs(), io.EOF, false},
 		{"ErrorIs, under a mark", retrypolicy.ErrorIs(io.EOF), retrypolicy.After(io.EOF, 1), true},
 
 		{"ErrorAs, pointer type", retrypolicy.ErrorAs[*statusError](), &statusError{429}, true},
@@ -61,7 +60,6 @@ func TestFiltersSayYesToWhatTheyName(t *testing.T) {
 		{"ErrorType, joined, none", retrypolicy.ErrorType("C"), errors.Join(temporal.NewApplicationError("x", "A"), temporal.NewApplicationError("y", "B")), false},
 		{"ErrorType, another", retrypolicy.ErrorType("Third"), nested, false},
 		{"ErrorType, no application error", retrypolicy.ErrorType("EOF", ""), io.EOF, false},
-		{"ErrorType, no types", retrypolicy.ErrorType(), nested, false},
 
 		{"If", retrypolicy.If(func(err error, a retrypolicy.Attempt) bool { return a.Number == 2 && err == io.EOF }), io.EOF, true},
 		{"Not, yes to no", retrypolicy.Not(retrypolicy.ErrorIs(io.EOF)), fs.ErrExist, true},
@@ -149,4 +147,22 @@ func TestFiltersSeeTheErrorAndTheAttempt(t *testing.T) {
 	})}}
 	yes, _ := p.Retries(io.EOF, want)
 	assert.True(t, yes)
+}
+
+func TestFiltersWithNothingToLookForAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]retrypolicy.Filter{
+		"ErrorIs without targets":     retrypolicy.ErrorIs(),
+		"ErrorIs of nil":              retrypolicy.ErrorIs(nil),
+		"ErrorAs of what is no error": retrypolicy.ErrorAs[string](),
+		"ErrorType without types":     retrypolicy.ErrorType(),
+		"If without a predicate":      retrypolicy.If(nil),
+		"Not of nothing":              retrypolicy.Not(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := retrypolicy.Policy{RetryOn: []retrypolicy.Filter{f}}
+			require.ErrorContains(t, p.Check(), "RetryOn[0]")
+		})
+	}
 }

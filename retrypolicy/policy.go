@@ -99,7 +99,7 @@ func (p *Policy) Check() error {
 	}
 	for i, f := range p.RetryOn {
 		if f == nil {
-			bad(fmt.Sprintf("RetryOn[%d]", i), "nil", "must be a filter such as retrypolicy.ErrorIs(io.EOF)")
+			bad(fmt.Sprintf("RetryOn[%d]", i), "nil", "must be a filter such as retrypolicy.ErrorIs(io.EOF), with something to look for")
 		}
 	}
 	return errors.Join(errs...)

@@ -80,7 +80,7 @@ func NewActivityEnvironment(t testing.TB) *ActivityEnvironment {
 	suite.SetLogger(logger(t))
 	env := suite.NewTestActivityEnvironment()
 	clock := NewClock()
-	host := &attempt.Host{Clock: clock.Clock(), Simulated: attempt.SimulatedActivity}
+	host := &attempt.Host{Clock: attempt.Clock{Now: clock.Now, Sleep: clock.sleep, Random: clock.draw}, Simulated: attempt.SimulatedActivity}
 	env.SetWorkerOptions(options(t, host))
 	return &ActivityEnvironment{TestActivityEnvironment: env, Clock: clock, host: host}
 }

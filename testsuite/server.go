@@ -16,7 +16,8 @@ var (
 	servers   = map[devserver.Profile]func() (*devserver.Server, error){} //nolint:gochecknoglobals // see above
 )
 
-// Server is a real Temporal server with the Fast profile, in memory. The tests
+// Server is a real Temporal server with the Fast profile, in memory. It needs
+// a server program: see devserver.Find for where it comes from. The tests
 // of a package share one; it ends with the test process. Use a task queue,
 // and workflow IDs, of your own in each test.
 func Server(t testing.TB) *devserver.Server {

@@ -2,7 +2,7 @@
 //
 // A [Validator] says why a result is not good enough. A refused result is
 // retried while the budget lasts; after that the call ends with a
-// [RetryValidationError], which carries every refused result. Find it on
+// [RetryValidationError], which carries the refused results, the newest ones where they are large. Find it on
 // either side of the wire with [As]:
 //
 //	reply, err := Generate.Execute(ctx, prompt).Get(ctx)

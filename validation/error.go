@@ -63,6 +63,9 @@ func firstLine(s string) string {
 }
 
 func (e *RetryValidationError) refused() []retrypolicy.Outcome {
+	if e == nil { // As said no, and nobody listened
+		return nil
+	}
 	var refused []retrypolicy.Outcome
 	for _, o := range e.Outcomes {
 		if o.Verdict == retrypolicy.Refused && !o.BeforeReset {
@@ -107,7 +110,7 @@ func Best[T any](e *RetryValidationError, score func(T) float64) (T, error) {
 		return best, err
 	}
 	if len(all) == 0 {
-		return best, e
+		return best, e.orNone()
 	}
 	best = all[0]
 	highest := score(best)
@@ -119,6 +122,16 @@ func Best[T any](e *RetryValidationError, score func(T) float64) (T, error) {
 	return best, nil
 }
 
+var errNone = errors.New("validation: no RetryValidationError")
+
+// orNone is e as an error, also where there is none.
+func (e *RetryValidationError) orNone() error {
+	if e == nil {
+		return errNone
+	}
+	return e
+}
+
 // Last is the last refused result. Without any it returns e itself.
 func Last[T any](e *RetryValidationError) (T, error) {
 	var last T
@@ -127,7 +140,7 @@ func Last[T any](e *RetryValidationError) (T, error) {
 		return last, err
 	}
 	if len(all) == 0 {
-		return last, e
+		return last, e.orNone()
 	}
 	return all[len(all)-1], nil
 }

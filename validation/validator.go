@@ -18,8 +18,12 @@ type Validator[T any] func(result T, a retrypolicy.Attempt) error
 var ErrRefused = errors.New("refused")
 
 // Check makes a validator of a plain predicate; reason is what it says when
-// the predicate is false.
+// the predicate is false. Without a predicate it is nil, which a definition
+// refuses.
 func Check[T any](reason string, ok func(result T) bool) Validator[T] {
+	if ok == nil {
+		return nil
+	}
 	refusal := ErrRefused
 	if reason != "" {
 		refusal = errors.New(reason)

@@ -69,7 +69,7 @@ func (c completed) Previous() []retrypolicy.Outcome { return c.journal.earlier()
 func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, out any, err error) error {
 	var t ticket
 	if jsonErr := json.Unmarshal(encoded, &t); jsonErr != nil {
-		return fmt.Errorf("%s: ticket: %w", s.Method, jsonErr)
+		return fmt.Errorf("%s: ticket: it is none of activity.Ticket: %w", s.Method, jsonErr)
 	}
 	if t.Version != wire.Version {
 		return fmt.Errorf("%s: ticket: format %d is not known here, %d is; upgrade", s.Method, t.Version, wire.Version)
