@@ -125,7 +125,7 @@ func (p *plan) retryPolicy() *temporal.RetryPolicy {
 		return p.options.Retry.Temporal()
 	}
 	policy := p.options.Retry.Backstop()
-	policy.NonRetryableErrorTypes = []string{attempt.FailureOfSDK, "payloadSizeError"}
+	policy.NonRetryableErrorTypes = []string{attempt.FailureOfSDK, attempt.FailureOfSize}
 	return policy
 }
 

@@ -75,6 +75,7 @@ func newPlugin(host *attempt.Host, policies []Policies) (*PluginSet, error) {
 			if o.WorkerOptions.WorkerStopTimeout == 0 {
 				o.WorkerOptions.WorkerStopTimeout = stopTimeout
 			}
+			o.WorkerOptions.Interceptors = host.Replace(o.WorkerOptions.Interceptors)
 			host.Slots = o.WorkerOptions.MaxConcurrentActivityExecutionSize
 			if host.Slots == 0 {
 				host.Slots = defaultSlots

@@ -147,15 +147,22 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 			}
 		}
 		if here > 1 && pristine != nil {
-			e.args = pristine()
-			in = &interceptor.ExecuteActivityInput{Args: e.args}
+			fresh := pristine()
+			e.heart.mu.Lock()
+			e.args = fresh
+			e.heart.mu.Unlock()
+			in = &interceptor.ExecuteActivityInput{Args: fresh}
 		}
 		out, err := e.run(ctx, in)
+		e.heart.bodyEnded()
 		if err == activity.ErrResultPending { //nolint:errorlint // the SDK compares it like this
 			return nil, err
 		}
 		if err == nil && len(spec.Validators) == 0 {
 			return out, nil
+		}
+		if err != nil {
+			_, err = textOf(err) // from here on its chain can be walked
 		}
 		cutOff := ctx.Err() != nil
 		if cutOff && err != nil && isContextError(err) {
@@ -264,7 +271,9 @@ func (e *execution) sleep(ctx context.Context, d time.Duration, bounded bool) (l
 
 // Elapsed implements retrypolicy.Call.
 func (e *execution) Elapsed() time.Duration {
+	e.heart.mu.Lock()
 	first := e.heart.journal.FirstStart
+	e.heart.mu.Unlock()
 	if first.IsZero() {
 		first = e.info.StartedTime
 	}
@@ -272,10 +281,18 @@ func (e *execution) Elapsed() time.Duration {
 }
 
 // Args implements retrypolicy.Call.
-func (e *execution) Args() []any { return e.args }
+func (e *execution) Args() []any {
+	e.heart.mu.Lock()
+	defer e.heart.mu.Unlock()
+	return e.args
+}
 
 // Previous implements retrypolicy.Call.
-func (e *execution) Previous() []retrypolicy.Outcome { return e.heart.journal.earlier() }
+func (e *execution) Previous() []retrypolicy.Outcome {
+	e.heart.mu.Lock()
+	defer e.heart.mu.Unlock()
+	return e.heart.journal.earlier()
+}
 
 // pristine encodes the arguments so that each further attempt gets them as
 // the first did; nil where that is not needed.

@@ -34,7 +34,7 @@ func (e *execution) serverRetries(cause error) bool {
 	if p == nil {
 		return true
 	}
-	return (p.MaximumAttempts <= 0 || e.info.Attempt < p.MaximumAttempts) && !slices.Contains(p.NonRetryableErrorTypes, TypeOf(cause))
+	return (p.MaximumAttempts <= 0 || e.info.Attempt < p.MaximumAttempts) && !slices.Contains(p.NonRetryableErrorTypes, handBackType(cause))
 }
 
 // ending is how a call ends for which cause would have been a failure in

@@ -82,6 +82,16 @@ var textType = reflect.TypeOf(errors.New(""))
 // wireType is TypeOf as the server takes it.
 func wireType(err error) string { return wire.Cut(TypeOf(err), wire.MaxReason) }
 
+// handBackType is wireType, unless callers name that as a failure of the SDK's
+// own, which the server would not retry.
+func handBackType(err error) string {
+	t := wireType(err)
+	if t == FailureOfSDK || t == FailureOfSize {
+		return "concurry." + t
+	}
+	return t
+}
+
 // isWrapper tells types that only add text: fmt's, and our own marks.
 func isWrapper(t reflect.Type) bool {
 	pkg := t.PkgPath()
@@ -107,7 +117,7 @@ func final(err error) error {
 // they keep between retries.
 func handBack(err error, delay time.Duration) error {
 	err = retrypolicy.Unmark(err)
-	return temporal.NewApplicationErrorWithOptions(wire.Cut(err.Error(), wire.MaxReason), wireType(err),
+	return temporal.NewApplicationErrorWithOptions(wire.Cut(err.Error(), wire.MaxReason), handBackType(err),
 		temporal.ApplicationErrorOptions{
 			NextRetryDelay: max(delay, 1), // zero would mean "unset"
 			Category:       temporal.ApplicationErrorCategoryBenign,

@@ -158,12 +158,23 @@ func (h *heart) userHeartbeat(ctx context.Context, details []any) {
 	}
 	h.mu.Lock()
 	h.user, h.fromStart = payloads, -1
-	h.userBeats, h.pending = true, true
+	h.pending = true
+	if ctx.Err() == nil { // else it is what an earlier attempt left running
+		h.userBeats = true
+	}
 	due := time.Since(h.sentAt) >= h.interval
 	h.mu.Unlock()
 	if due {
 		h.beat(ctx)
 	}
+}
+
+// bodyEnded brings the automatic heartbeats back: nobody else beats while
+// validators run and waits are slept.
+func (h *heart) bodyEnded() {
+	h.mu.Lock()
+	h.userBeats = false
+	h.mu.Unlock()
 }
 
 // close ends all heartbeats of the activity.

@@ -84,8 +84,30 @@ func (w *workerInterceptor) InterceptActivity(ctx context.Context, next intercep
 // on the engine name it as not retryable; the engine uses it for nothing.
 const FailureOfSDK = "wrapError"
 
+// FailureOfSize is the same for results beyond the server's limit.
+const FailureOfSize = "payloadSizeError"
+
 // asked tells whether the caller counts on the engine. Its header would say
 // so, but cannot be read yet; its retry policy does too.
 func asked(p *temporal.RetryPolicy) bool {
 	return p != nil && slices.Contains(p.NonRetryableErrorTypes, FailureOfSDK)
+}
+
+// Replace takes the engines of other plugins, such as the client's, out of a
+// worker's interceptors and takes over what they govern: two in one path would
+// each count, and multiply the attempts. What h knows already stays its own.
+func (h *Host) Replace(all []interceptor.WorkerInterceptor) []interceptor.WorkerInterceptor {
+	rest := slices.DeleteFunc(slices.Clone(all), func(i interceptor.WorkerInterceptor) bool {
+		other, ok := i.(*workerInterceptor)
+		if !ok || other.host == h {
+			return ok
+		}
+		for name, known := range other.host.specs {
+			if !h.Knows(name) {
+				h.Add(known.spec)
+			}
+		}
+		return true
+	})
+	return append(rest, h.Interceptor())
 }

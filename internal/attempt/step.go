@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -76,8 +77,12 @@ func textOf(err error) (text string, same error) {
 			text = same.Error()
 		}
 	}()
-	return err.Error(), err
+	text = err.Error()
+	_ = errors.Is(err, errProbe) // walks the chain, as everything after this does
+	return text, err
 }
+
+var errProbe = errors.New("probe")
 
 // refusedError stands for a refusal among the causes of a retry.
 type refusedError struct{ reason error }
