@@ -155,7 +155,10 @@ type document struct {
 
 // ToTemporal is the error as it travels: a non-retryable application error of
 // type ErrorType. Results must already be encoded.
-func (e *RetryValidationError) ToTemporal() error {
+func (e *RetryValidationError) ToTemporal() error { return e.ToTemporalAs(e.Error()) }
+
+// ToTemporalAs is ToTemporal with the message of an error around it.
+func (e *RetryValidationError) ToTemporalAs(message string) error {
 	d := document{Method: e.MethodName, Attempts: e.Attempts, LeftOut: e.LeftOut}
 	for _, o := range e.Outcomes {
 		d.Outcomes = append(d.Outcomes, wire.FromOutcome(o))
@@ -164,7 +167,7 @@ func (e *RetryValidationError) ToTemporal() error {
 	if p, err := wire.Seal(wire.Refusals, d); err == nil {
 		options.Details = []any{converter.NewRawValue(p)}
 	}
-	return temporal.NewApplicationErrorWithOptions(wire.Cut(e.Error(), 4*wire.MaxReason), ErrorType, options)
+	return temporal.NewApplicationErrorWithOptions(wire.Cut(message, 4*wire.MaxReason), ErrorType, options)
 }
 
 // As finds a RetryValidationError in err's chain, wherever err comes from: a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -127,4 +128,52 @@ func TestEngineHeartbeatsWhileItWaitsAlsoForMethodsThatDoThemselves(t *testing.T
 			}
 		})
 	}
+}
+
+func TestGoexitAnywhereIsAnErrorAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{"body", "validator", "filter"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			p := retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}
+			var validators []validation.Validator[string]
+			switch where {
+			case "validator":
+				validators = append(validators, func(string, retrypolicy.Attempt) error { runtime.Goexit(); return nil })
+			case "filter":
+				p.RetryOn = []retrypolicy.Filter{func(error, retrypolicy.Attempt) bool { runtime.Goexit(); return true }}
+			}
+			impl := &scripted{body: func(context.Context, int, string) (string, error) {
+				switch where {
+				case "body":
+					runtime.Goexit()
+				case "filter":
+					return "", errors.New("failure")
+				}
+				return "result", nil
+			}}
+			queue, c := Queue(t), Client(t)
+			d := concurry.Define[*scripted]("Scripted", concurry.Options{Retry: p, CallTimeout: time.Minute, HeartbeatTimeout: concurry.NoHeartbeat})
+			do := concurry.Method(d, "Do", (*scripted).Do, concurry.MethodOptions[string, string]{RetryUntil: validators})
+			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
+			_, err := submit(t, c, do, queue, "").Get(t.Context())
+			require.Error(t, err)
+			assert.NotContains(t, err.Error(), "timeout", "nobody answered")
+			assert.EqualValues(t, 2, impl.started.Load())
+		})
+	}
+}
+
+func TestErrorAroundAnInnerCallsRefusalKeepsItsText(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		inner := &validation.RetryValidationError{MethodName: "Inner.Call", Attempts: 7, ValidationErrors: []string{"bad"}}
+		impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", fmt.Errorf("order 17: %w", inner) }}
+		d, do := define(t, e, retrypolicy.Policy{NumRetries: 1})
+		_, err := Run(t, e, d, do, impl, "")
+		require.ErrorContains(t, err, "order 17")
+		var rve *validation.RetryValidationError
+		require.True(t, validation.As(err, &rve))
+		assert.Equal(t, 7, rve.Attempts)
+	})
 }

@@ -84,7 +84,14 @@ func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 	}
 	defer e.finish()
 	e.start(ctx)
+	returned := false
+	defer func() {
+		if !returned {
+			e.exited(ctx)
+		}
+	}()
 	out, err := e.attempts(ctx, in)
+	returned = true
 	if err != nil {
 		return nil, err
 	}

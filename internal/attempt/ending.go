@@ -9,6 +9,8 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/retrypolicy"
 )
 
 // canceled tells that ctx has ended for good: the server was asked to, or it
@@ -134,4 +136,27 @@ func (e *execution) refused(ctx context.Context, err error, last error) error {
 	// The server may have taken the record all the same, as it does when it
 	// answers with a pause: the next one takes the start back.
 	return e.handOver(ctx, last, 0)
+}
+
+// exited answers for a server attempt whose goroutine ends without returning,
+// as runtime.Goexit makes it: the SDK would not answer at all. It runs
+// deferred, so what it says goes by the client.
+func (e *execution) exited(ctx context.Context) {
+	if e.info.IsLocalActivity || e.host.Simulated != Real {
+		return
+	}
+	h := &e.heart
+	h.mu.Lock()
+	if h.journal.Running != 0 {
+		h.journal.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: errGoexit.Error()}, 0)
+	}
+	started := h.journal.Started
+	h.mu.Unlock()
+	err := final(errGoexit)
+	if started < e.spec.Retry.Attempts() {
+		err = e.handOver(ctx, errGoexit, e.spec.Retry.Delay(started, e.host.Clock.Random))
+	}
+	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	_ = e.out.Next.GetClient(ctx).CompleteActivity(request, e.info.TaskToken, nil, err)
 }

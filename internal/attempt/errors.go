@@ -105,7 +105,7 @@ func final(err error) error {
 	var lost *LostError
 	switch {
 	case errors.As(err, &rve):
-		return deliverable(rve.ToTemporal())
+		return deliverable(rve.ToTemporalAs(retrypolicy.Unmark(err).Error()))
 	case errors.As(err, &lost):
 		return deliverable(temporal.NewApplicationErrorWithOptions(lost.Error(), LostType, temporal.ApplicationErrorOptions{NonRetryable: true}))
 	}
