@@ -19,7 +19,6 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/concurry-go/concurry/activity"
 	. "github.com/concurry-go/concurry/internal/enginetest"
@@ -47,7 +46,7 @@ func newSealed(t *testing.T) *sealed {
 func (s *sealed) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	out := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {
-		data, err := proto.Marshal(p)
+		data, err := p.Marshal()
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +69,7 @@ func (s *sealed) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, erro
 			return nil, err
 		}
 		out[i] = &commonpb.Payload{}
-		if err := proto.Unmarshal(data, out[i]); err != nil {
+		if err := out[i].Unmarshal(data); err != nil {
 			return nil, err
 		}
 	}
@@ -147,7 +146,7 @@ func underCodec(t *testing.T, e Engine, c client.Client) {
 	details := description.GetPendingActivities()[0].GetHeartbeatDetails()
 	require.Len(t, details.GetPayloads(), 2, "the user's, and the journal")
 	assert.False(t, wire.Is(wire.Journal, details.GetPayloads()[1]), "the mark is under the codec too")
-	raw, err := proto.Marshal(description)
+	raw, err := description.Marshal()
 	require.NoError(t, err)
 	for _, plain := range []string{"secret", "verdict"} {
 		assert.NotContains(t, string(raw), plain)
@@ -164,7 +163,7 @@ func underCodec(t *testing.T, e Engine, c client.Client) {
 	for events.HasNext() {
 		event, err := events.Next()
 		require.NoError(t, err)
-		raw, err := proto.Marshal(event)
+		raw, err := event.Marshal()
 		require.NoError(t, err)
 		assert.NotContains(t, string(raw), "secret", "%v", event.GetEventType())
 	}

@@ -86,9 +86,13 @@ func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 	e.start(ctx)
 	returned := false
 	defer func() {
-		if !returned {
-			e.exited(ctx)
+		if returned {
+			return
 		}
+		if r := recover(); r != nil {
+			panic(r) // the SDK answers for panics itself
+		}
+		e.exited(ctx)
 	}()
 	out, err := e.attempts(ctx, in)
 	returned = true

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -105,14 +104,6 @@ func (l *Loop[In, Out]) judge(out Out, err error, n int) Decision {
 }
 
 func keepLive(v any) retrypolicy.Value { return live{v} }
-
-// Panicked turns what recover returned into an error. Nil is none: the
-// goroutine ends by runtime.Goexit.
-func Panicked(recovered any, err *error) {
-	if recovered != nil {
-		*err = &PanicError{Value: recovered, Stack: debug.Stack()}
-	}
-}
 
 // retryContext is the context of a further attempt: the call's, and what the
 // attempts before left.

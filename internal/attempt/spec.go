@@ -138,9 +138,13 @@ func (e *PanicError) Unwrap() error {
 }
 
 // Recovered turns a panic into an error; use it deferred.
-func Recovered(err *error) {
-	if r := recover(); r != nil {
-		*err = &PanicError{Value: r, Stack: debug.Stack()}
+func Recovered(err *error) { Panicked(recover(), err) }
+
+// Panicked turns what recover returned into an error. Nil is none: the
+// goroutine ends by runtime.Goexit.
+func Panicked(recovered any, err *error) {
+	if recovered != nil {
+		*err = &PanicError{Value: recovered, Stack: debug.Stack()}
 	}
 }
 
