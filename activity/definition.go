@@ -53,7 +53,7 @@ func NewDefinition[S any](name string, options Options) (*Definition[S], error) 
 	if err := checkName("definition name", name); err != nil {
 		return nil, err
 	}
-	if err := options.check(); err != nil {
+	if err := errors.Join(options.check(), checkConfigNames(options.RetryConfig, methodNames[S]())); err != nil {
 		return nil, named(name, err)
 	}
 	return &Definition[S]{d: &definition{name: name, options: options}}, nil
@@ -119,15 +119,21 @@ func checkMethod[S any](definition, name string) error {
 	if _, ok := t.MethodByName(name); ok {
 		return nil
 	}
+	has := "it has none that is exported"
+	if names := methodNames[S](); len(names) > 0 {
+		has = "it has " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("%s: method name %q: %v has no such method; %s", definition, name, t, has)
+}
+
+// methodNames are the names of S's methods.
+func methodNames[S any]() []string {
+	t := reflect.TypeFor[S]()
 	names := make([]string, 0, t.NumMethod())
 	for m := range t.Methods() {
 		names = append(names, m.Name)
 	}
-	has := "it has none that is exported"
-	if len(names) > 0 {
-		has = "it has " + strings.Join(names, ", ")
-	}
-	return fmt.Errorf("%s: method name %q: %v has no such method; %s", definition, name, t, has)
+	return names
 }
 
 // Bind joins the definition and an implementation of it, for worker.Register
@@ -169,7 +175,10 @@ func PolicySpec(activityType string, options Options) (*attempt.Spec, error) {
 	if err := checkName("activity type", activityType); err != nil {
 		return nil, err
 	}
-	m, err := newMethod(activityType, options, MethodOptions[None, None]{})
+	if err := checkConfigNames(options.RetryConfig, []string{activityType}); err != nil {
+		return nil, named(activityType, err)
+	}
+	m, err := newMethod(activityType, activityType, options, MethodOptions[None, None]{})
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func TestDefinitionNamesTheFieldThatIsWrong(t *testing.T) {
 		"negative call timeout":       {"Bot", activity.Options{CallTimeout: -time.Second}, []string{"Bot: CallTimeout -1s: must be positive"}},
 		"heartbeat too short":         {"Bot", activity.Options{HeartbeatTimeout: time.Millisecond}, []string{"Bot: HeartbeatTimeout 1ms: must be at least 1s"}},
 		"journal without bound":       {"Bot", activity.Options{JournalBytes: 1 << 30}, []string{"Bot: JournalBytes 1073741824: must be from 0"}},
-		"filters for foreign workers": {"Bot", activity.Options{ForeignWorkers: true, Retry: retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(context.Canceled)}}}, []string{"Bot: Retry.RetryOn \"1 filters\": must be empty with ForeignWorkers"}},
+		"filters for foreign workers": {"Bot", activity.Options{ForeignWorkers: true, Retry: retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(context.Canceled)}}}, []string{"Bot: Retry.RetryOn \"1 filters\": must be unset with ForeignWorkers"}},
 		"no name":                     {"", activity.Options{}, []string{`definition name "": must not be empty`}},
 		"a name Temporal keeps":       {"__temporal_x", activity.Options{}, []string{"must not start with __temporal_"}},
 		"several mistakes, all told":  {"Bot", activity.Options{Retry: retrypolicy.Policy{NumRetries: -1, Wait: -2}, CallTimeout: -1}, []string{"NumRetries", "Wait", "CallTimeout"}},

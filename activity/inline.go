@@ -55,7 +55,7 @@ func newInline[S, In, Out any](m *method, impl S, body func(S, context.Context, 
 	s := &m.spec
 	i := &Inline[S, In, Out]{
 		impl: impl, body: body, spec: s, clock: realClock(), pack: pack[In],
-		plain: len(s.Validators) == 0 && len(s.Retry.RetryOn) == 0 && s.AttemptTimeout == 0 && s.CallTimeout == 0,
+		plain: s.Plain(),
 	}
 	i.guarded = i.once
 	if i.plain {

@@ -60,6 +60,6 @@ func (m *method) localTimeout() time.Duration {
 		return m.options.CallTimeout
 	}
 	policy := &m.options.Retry
-	each := m.options.AttemptTimeout + time.Second + policy.Ceiling(policy.Attempts())
+	each := m.options.AttemptTimeout + time.Second + policy.LongestCeiling()
 	return time.Duration(min(float64(policy.Attempts())*float64(each), float64(retrypolicy.LongestWait)))
 }

@@ -2,6 +2,7 @@ package activity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -56,7 +57,7 @@ func NewMethod[S, In, Out any](d *Definition[S], name string, fn func(S, context
 	if other := methodOf(fn); other != "" && other != name {
 		return nil, fmt.Errorf("%s: method name %q: its function is the method %s", d.d.name, name, other)
 	}
-	m, err := newMethod(d.d.name+"."+name, d.d.options, options)
+	m, err := newMethod(d.d.name+"."+name, name, d.d.options, options)
 	if err != nil {
 		return nil, err
 	}
@@ -104,10 +105,10 @@ func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error)
 	if fn == nil {
 		return nil, fmt.Errorf("%s: its function is nil", name)
 	}
-	if err := options.check(); err != nil {
+	if err := errors.Join(options.check(), checkConfigNames(options.RetryConfig, []string{name})); err != nil {
 		return nil, named(name, err)
 	}
-	m, err := newMethod(name, options, own)
+	m, err := newMethod(name, name, options, own)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (h *FuncHandle[In, Out]) Bind() *hosting.Registration {
 }
 
 // newMethod applies a method's own options to its definition's.
-func newMethod[In, Out any](activityType string, options Options, own MethodOptions[In, Out]) (*method, error) {
+func newMethod[In, Out any](activityType, name string, options Options, own MethodOptions[In, Out]) (*method, error) {
 	if own.ActivityType != "" {
 		activityType = own.ActivityType
 		if err := checkName("ActivityType", activityType); err != nil {
@@ -133,6 +134,15 @@ func newMethod[In, Out any](activityType string, options Options, own MethodOpti
 	if own.Retry != nil {
 		options.Retry = *own.Retry
 	}
+	policy, until, err := options.configured(name)
+	if err == nil && until != nil {
+		own.RetryUntil, err = validation.Named(until, own.Validators)
+		err = within("RetryConfig.", err)
+	}
+	if err != nil {
+		return nil, named(activityType, err)
+	}
+	options.Retry = policy
 	if own.AttemptTimeout != 0 {
 		options.AttemptTimeout = own.AttemptTimeout
 	}
@@ -146,7 +156,7 @@ func newMethod[In, Out any](activityType string, options Options, own MethodOpti
 		Method: activityType, Retry: options.Retry,
 		AttemptTimeout: options.AttemptTimeout, CallTimeout: options.CallTimeout,
 		JournalBytes: options.JournalBytes, NoHeartbeat: options.HeartbeatTimeout < 0,
-		Decode: decode[Out],
+		Decode: decode[Out], Observers: options.Observers,
 	}}
 	for _, t := range argumentTypes[In]() {
 		m.spec.CloneArgs = m.spec.CloneArgs || sharesMemory(t)

@@ -3,6 +3,9 @@ package activity
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/concurry-go/concurry/internal/attempt"
@@ -39,6 +42,19 @@ type Options struct {
 	// no filters, no validators, no jitter. Set where calls are made.
 	ForeignWorkers bool
 
+	// RetryConfig tunes the policies of methods from outside, key by key, over
+	// Retry here and in MethodOptions: by method name, or AllMethods. A name
+	// that is no method's is an error.
+	RetryConfig retrypolicy.Configs
+
+	// Filters are those that RetryConfig's retry_on can name.
+	Filters map[string]retrypolicy.Filter
+
+	// Observers are told of every attempt that ends, on the worker, or in this
+	// process where the method runs in it. Methods without retries and
+	// validators are plain activities, of which they hear nothing.
+	Observers []retrypolicy.Observer
+
 	// TaskQueue is where workers of this definition poll. Submit needs it;
 	// workflows use their own queue if it is empty.
 	TaskQueue string
@@ -59,6 +75,9 @@ type MethodOptions[In, Out any] struct {
 	// RetryUntil are the validators a result must pass; a refused one is
 	// retried while the budget lasts.
 	RetryUntil []validation.Validator[Out]
+
+	// Validators are those that Options.RetryConfig's retry_until can name.
+	Validators map[string]validation.Validator[Out]
 
 	// Retry replaces the definition's whole policy, filters included, if it is
 	// not nil.
@@ -81,14 +100,57 @@ func (o *Options) check() error {
 	if o.CallTimeout > 0 && o.AttemptTimeout > o.CallTimeout {
 		errs = append(errs, &retrypolicy.FieldError{Field: "AttemptTimeout", Value: o.AttemptTimeout, Allowed: fmt.Sprintf("must not be above CallTimeout, %v", o.CallTimeout)})
 	}
-	if o.ForeignWorkers && len(o.Retry.RetryOn) > 0 {
-		errs = append(errs, &retrypolicy.FieldError{Field: "Retry.RetryOn", Value: fmt.Sprintf("%d filters", len(o.Retry.RetryOn)), Allowed: "must be empty with ForeignWorkers, which would not ask them"})
+	if o.ForeignWorkers {
+		errs = append(errs, o.checkForeign())
+	}
+	for i, observer := range o.Observers {
+		if observer == nil {
+			errs = append(errs, &retrypolicy.FieldError{Field: fmt.Sprintf("Observers[%d]", i), Value: "nil", Allowed: "must be a function"})
+		}
 	}
 	if o.HeartbeatTimeout < 0 && o.HeartbeatTimeout != NoHeartbeat || o.HeartbeatTimeout > 0 && o.HeartbeatTimeout < time.Second {
 		errs = append(errs, &retrypolicy.FieldError{Field: "HeartbeatTimeout", Value: o.HeartbeatTimeout, Allowed: "must be at least 1s, 0 (the default, 10s) or NoHeartbeat"})
 	}
 	if o.JournalBytes < 0 || o.JournalBytes > attempt.MaxJournalBytes {
 		errs = append(errs, &retrypolicy.FieldError{Field: "JournalBytes", Value: o.JournalBytes, Allowed: fmt.Sprintf("must be from 0 (the default, %d) to %d", attempt.DefaultJournalBytes, attempt.MaxJournalBytes)})
+	}
+	return errors.Join(errs...)
+}
+
+// checkForeign refuses what workers without this package would ignore.
+func (o *Options) checkForeign() error {
+	var errs []error
+	bad := func(field string, set bool, value any) {
+		if set {
+			errs = append(errs, &retrypolicy.FieldError{Field: field, Value: value, Allowed: "must be unset with ForeignWorkers, which would ignore it"})
+		}
+	}
+	bad("Retry.RetryOn", len(o.Retry.RetryOn) > 0, fmt.Sprintf("%d filters", len(o.Retry.RetryOn)))
+	bad("Retry.Cases", len(o.Retry.Cases) > 0, fmt.Sprintf("%d cases", len(o.Retry.Cases)))
+	bad("Retry.MaxElapsed", o.Retry.MaxElapsed != 0, o.Retry.MaxElapsed)
+	bad("Retry.Budget", o.Retry.Budget != nil, "a budget")
+	bad("Observers", len(o.Observers) > 0, fmt.Sprintf("%d observers", len(o.Observers)))
+	return errors.Join(errs...)
+}
+
+// configured is o with the policy that RetryConfig makes of its own, for the
+// method of a name, and what that says of validators.
+func (o *Options) configured(name string) (retrypolicy.Policy, []string, error) {
+	config := o.RetryConfig.For(name)
+	p, err := config.Over(o.Retry, o.Filters)
+	if err != nil {
+		return p, nil, within("RetryConfig.", err)
+	}
+	return p, config.RetryUntil, nil
+}
+
+// checkConfigNames refuses configurations of methods that are none.
+func checkConfigNames(configs retrypolicy.Configs, known []string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		if name != retrypolicy.AllMethods && !slices.Contains(known, name) {
+			errs = append(errs, &retrypolicy.FieldError{Field: "RetryConfig", Value: name, Allowed: fmt.Sprintf("must be %q or a method: %s", retrypolicy.AllMethods, strings.Join(known, ", "))})
+		}
 	}
 	return errors.Join(errs...)
 }

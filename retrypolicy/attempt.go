@@ -68,6 +68,8 @@ func Arg[T any](a Attempt, i int) (T, bool) {
 type Verdict string
 
 const (
+	// Accepted: the body returned a result that no validator refused.
+	Accepted Verdict = "accepted"
 	// Failed: the body returned an error, or panicked.
 	Failed Verdict = "failed"
 	// Refused: the body returned a result and a validator refused it.

@@ -20,7 +20,7 @@ type BackoffFunc func(wait time.Duration, n int) time.Duration
 // Ceiling implements Backoff.
 func (f BackoffFunc) Ceiling(wait time.Duration, n int) time.Duration { return f(wait, n) }
 
-func (f BackoffFunc) check() error {
+func (f BackoffFunc) check() *FieldError {
 	if f == nil {
 		return &FieldError{Field: "Backoff", Value: "BackoffFunc(nil)", Allowed: "must be a function, or leave Backoff unset for exponential"}
 	}
@@ -63,7 +63,7 @@ func (a Algorithm) Ceiling(wait time.Duration, n int) time.Duration {
 	}
 }
 
-func (a Algorithm) check() error {
+func (a Algorithm) check() *FieldError {
 	switch a {
 	case Exponential, Linear, Fibonacci, Constant:
 		return nil

@@ -3,31 +3,62 @@ package retrypolicy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Config is the part of a policy that configuration files hold, with the keys
-// of concurry. Pointers tell a key that is absent from one that is zero.
-// Times are seconds, as they are there.
+// of concurry. Fields that are nil or empty are keys that are absent, which
+// change nothing. Times are seconds, as they are there.
+//
+// It reads JSON and YAML (with any of Go's YAML libraries) by itself, refusing
+// keys it does not know, and ConfigFromEnv reads environment variables; what
+// was read is written back unchanged, by the JSON and YAML libraries and by
+// Env. Over and Policy check the values.
 type Config struct {
 	// NumRetries is retries after the first attempt; default 0.
 	NumRetries *int `json:"num_retries,omitempty" yaml:"num_retries,omitempty"`
+	// RetryOn are the names of filters, which the program knows; by default
+	// every error is retried. In a file, one name may stand without a list.
+	RetryOn []string `json:"retry_on,omitzero" yaml:"retry_on,omitempty"`
 	// RetryAlgorithm is exponential (default), linear, fibonacci or constant.
 	RetryAlgorithm string `json:"retry_algorithm,omitempty" yaml:"retry_algorithm,omitempty"`
 	// RetryWait is the base wait in seconds, above 0; default 1.
 	RetryWait *float64 `json:"retry_wait,omitempty" yaml:"retry_wait,omitempty"`
 	// RetryMaxWait caps each wait, in seconds, above 0; default: a year.
 	RetryMaxWait *float64 `json:"retry_max_wait,omitempty" yaml:"retry_max_wait,omitempty"`
+	// RetryMaxElapsed bounds the time since the first attempt within which
+	// retries start, in seconds, above 0; default: no bound.
+	RetryMaxElapsed *float64 `json:"retry_max_elapsed,omitempty" yaml:"retry_max_elapsed,omitempty"`
 	// RetryJitter is 0 for no jitter; anything up to 1 means full jitter,
 	// whatever the number, as in concurry. Default 0.3, full jitter.
 	RetryJitter *float64 `json:"retry_jitter,omitempty" yaml:"retry_jitter,omitempty"`
+	// RetryUntil are the names of validators, which the method knows.
+	RetryUntil []string `json:"retry_until,omitzero" yaml:"retry_until,omitempty"`
 }
 
 // Policy checks the configuration and returns the policy it describes. The
-// error names every key that is wrong.
+// error names every key that is wrong, each in a *FieldError. For names of
+// filters use Over; validators are no part of a policy, but of a method.
 func (c Config) Policy() (Policy, error) {
-	var p Policy
+	p, err := c.Over(Policy{}, nil)
+	if c.RetryUntil != nil {
+		err = errors.Join(err, &FieldError{Field: "retry_until", Value: c.RetryUntil, Allowed: "must be absent here: validators belong to a method, see activity.Options.RetryConfig"})
+	}
+	if err != nil {
+		return Policy{}, err
+	}
+	return p, nil
+}
+
+// Over is p with what the configuration says instead, key by key, for policies
+// that are declared in Go and tuned from outside. filters are those that
+// retry_on can name. The error names every key that is wrong. It does not look
+// at RetryUntil, for which there is validation.Named.
+func (c Config) Over(p Policy, filters map[string]Filter) (Policy, error) {
 	var errs []error
 	bad := func(key string, value any, allowed string) {
 		errs = append(errs, &FieldError{Field: key, Value: value, Allowed: allowed})
@@ -38,16 +69,43 @@ func (c Config) Policy() (Policy, error) {
 			bad("num_retries", p.NumRetries, fmt.Sprintf("must be from 0 to %d", MostRetries))
 		}
 	}
-	algorithm, err := ParseAlgorithm(c.RetryAlgorithm)
-	if err != nil {
-		bad("retry_algorithm", c.RetryAlgorithm, algorithmsAllowed)
+	if c.RetryOn != nil {
+		p.RetryOn = nil
+		known := slices.Sorted(maps.Keys(filters))
+		for _, name := range c.RetryOn {
+			if filters[name] == nil {
+				bad("retry_on", name, namesAllowed("filter", known))
+			}
+			p.RetryOn = append(p.RetryOn, filters[name])
+		}
+		if len(c.RetryOn) == 0 {
+			bad("retry_on", "[]", namesAllowed("filter", known))
+		}
 	}
-	p.Backoff = algorithm
-	if p.Wait, err = seconds(c.RetryWait); err != nil {
-		bad("retry_wait", *c.RetryWait, err.Error())
+	if c.RetryAlgorithm != "" {
+		algorithm, err := ParseAlgorithm(c.RetryAlgorithm)
+		if err != nil {
+			bad("retry_algorithm", c.RetryAlgorithm, algorithmsAllowed)
+		}
+		p.Backoff = algorithm
 	}
-	if p.MaxWait, err = seconds(c.RetryMaxWait); err != nil {
-		bad("retry_max_wait", *c.RetryMaxWait, err.Error())
+	for _, s := range []struct {
+		key   string
+		value *float64
+		field *time.Duration
+	}{
+		{"retry_wait", c.RetryWait, &p.Wait},
+		{"retry_max_wait", c.RetryMaxWait, &p.MaxWait},
+		{"retry_max_elapsed", c.RetryMaxElapsed, &p.MaxElapsed},
+	} {
+		if s.value == nil {
+			continue
+		}
+		if math.IsNaN(*s.value) || *s.value <= 0 || *s.value > LongestWait.Seconds() {
+			bad(s.key, *s.value, fmt.Sprintf("must be seconds above 0 and at most %.0f", LongestWait.Seconds()))
+			continue
+		}
+		*s.field = max(time.Duration(*s.value*float64(time.Second)), 1)
 	}
 	if c.RetryJitter != nil {
 		switch j := *c.RetryJitter; {
@@ -55,6 +113,8 @@ func (c Config) Policy() (Policy, error) {
 			bad("retry_jitter", j, "must be from 0 (no jitter) to 1; anything above 0 means full jitter")
 		case j == 0:
 			p.Jitter = NoJitter
+		default:
+			p.Jitter = FullJitter
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -63,15 +123,52 @@ func (c Config) Policy() (Policy, error) {
 	return p, nil
 }
 
-var errSeconds = fmt.Errorf("must be seconds above 0 and at most %.0f", LongestWait.Seconds())
-
-// seconds is 0, the default, for an absent key.
-func seconds(s *float64) (time.Duration, error) {
-	if s == nil {
-		return 0, nil
+// namesAllowed says which names there are.
+func namesAllowed(what string, known []string) string {
+	if len(known) == 0 {
+		return "must be the name of a " + what + " that the program knows; it has none"
 	}
-	if math.IsNaN(*s) || *s <= 0 || *s > LongestWait.Seconds() {
-		return 0, errSeconds
-	}
-	return max(time.Duration(*s*float64(time.Second)), 1), nil
+	return "must be the name of a " + what + " that the program knows: " + strings.Join(known, ", ")
 }
+
+// merge is c with the keys that over has.
+func (c Config) merge(over Config) Config {
+	if over.NumRetries != nil {
+		c.NumRetries = over.NumRetries
+	}
+	if over.RetryOn != nil {
+		c.RetryOn = over.RetryOn
+	}
+	if over.RetryAlgorithm != "" {
+		c.RetryAlgorithm = over.RetryAlgorithm
+	}
+	if over.RetryWait != nil {
+		c.RetryWait = over.RetryWait
+	}
+	if over.RetryMaxWait != nil {
+		c.RetryMaxWait = over.RetryMaxWait
+	}
+	if over.RetryMaxElapsed != nil {
+		c.RetryMaxElapsed = over.RetryMaxElapsed
+	}
+	if over.RetryJitter != nil {
+		c.RetryJitter = over.RetryJitter
+	}
+	if over.RetryUntil != nil {
+		c.RetryUntil = over.RetryUntil
+	}
+	return c
+}
+
+// AllMethods is the key in Configs that stands for every method.
+const AllMethods = "*"
+
+// Configs are the configurations of several methods by their names; AllMethods
+// stands for all of them. It reads and is written as Config is:
+//
+//	{"*": {"num_retries": 3}, "Generate": {"num_retries": 7, "retry_max_wait": 30}}
+type Configs map[string]Config
+
+// For is the configuration of one method: what stands under its name, and what
+// that leaves open from AllMethods.
+func (c Configs) For(method string) Config { return c[AllMethods].merge(c[method]) }

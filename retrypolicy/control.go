@@ -2,6 +2,9 @@ package retrypolicy
 
 import (
 	"errors"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -63,8 +66,9 @@ func IsPermanent(err error) bool {
 	return ok && app.NonRetryable()
 }
 
-// DelayOf returns the delay err asks for: the one of After, or the
-// NextRetryDelay of a Temporal application error. ok tells whether it does.
+// DelayOf returns the delay err asks for: the one of After, the NextRetryDelay
+// of a Temporal application error, or what the RetryAfter method of an error in
+// the chain returns, where that is above zero. ok tells whether it does.
 func DelayOf(err error) (delay time.Duration, ok bool) {
 	if a, ok := errors.AsType[*afterError](err); ok {
 		return a.delay, true
@@ -72,5 +76,61 @@ func DelayOf(err error) (delay time.Duration, ok bool) {
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok && app.NextRetryDelay() > 0 {
 		return app.NextRetryDelay(), true
 	}
+	if c, ok := errors.AsType[carrier](err); ok {
+		if delay := retryAfter(c); delay > 0 {
+			return delay, true
+		}
+	}
 	return 0, false
+}
+
+// carrier is an error that knows when to come back.
+type carrier interface {
+	error
+	RetryAfter() time.Duration
+}
+
+// retryAfter survives a method of a nil pointer, or any that panics.
+func retryAfter(c carrier) (delay time.Duration) {
+	defer func() {
+		if recover() != nil {
+			delay = 0
+		}
+	}()
+	return c.RetryAfter()
+}
+
+// AfterHeader marks err with the delay that an HTTP response asks for in its
+// Retry-After header, as seconds or as a date (RFC 9110, section 10.2.3):
+//
+//	if resp.StatusCode == http.StatusTooManyRequests {
+//		return r, retrypolicy.AfterHeader(errors.New(resp.Status), resp.Header)
+//	}
+//
+// A date counts from the response's own Date where it has one, so that the two
+// clocks need not agree; one in the past means at once. Without the header, or
+// with one that is neither, err is returned as it is, and the policy's backoff
+// holds. AfterHeader(nil, h) is nil.
+func AfterHeader(err error, h http.Header) error {
+	delay, ok := retryAfterHeader(h)
+	if !ok {
+		return err
+	}
+	return After(err, delay)
+}
+
+func retryAfterHeader(h http.Header) (time.Duration, bool) {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(LongestWait/time.Second))) * time.Second, true
+	}
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0, false
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return min(max(date.Sub(now), 0), LongestWait), true
 }

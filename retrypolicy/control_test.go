@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -106,4 +108,91 @@ func TestDelayOf(t *testing.T) {
 		assert.Equal(t, tc.ok, ok, tc.name)
 		assert.Equal(t, tc.delay, delay, tc.name)
 	}
+}
+
+type backpressure struct{ delay time.Duration }
+
+func (e *backpressure) Error() string             { return "busy" }
+func (e *backpressure) RetryAfter() time.Duration { return e.delay } // panics for a nil pointer
+
+func TestDelayOfIsWhatACarrierInTheChainAsksFor(t *testing.T) {
+	t.Parallel()
+	var none *backpressure
+	for _, tc := range []struct {
+		name string
+		err  error
+		want time.Duration
+		told bool
+	}{
+		{"carrier", fmt.Errorf("x: %w", &backpressure{3 * time.Second}), 3 * time.Second, true},
+		{"one that leaves it open", &backpressure{0}, 0, false},
+		{"a negative delay", &backpressure{-1}, 0, false},
+		{"a nil pointer", none, 0, false},
+		{"After wins, whatever is inside", retrypolicy.After(&backpressure{time.Hour}, time.Second), time.Second, true},
+		{"joined", errors.Join(io.EOF, &backpressure{time.Minute}), time.Minute, true},
+	} {
+		got, told := retrypolicy.DelayOf(tc.err)
+		assert.Equal(t, tc.want, got, tc.name)
+		assert.Equal(t, tc.told, told, tc.name)
+	}
+}
+
+func TestAfterHeaderReadsSecondsAndDates(t *testing.T) {
+	t.Parallel()
+	const date, later = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:51:07 GMT"
+	for _, tc := range []struct {
+		retryAfter, date string
+		want             time.Duration
+		told             bool
+	}{
+		{"120", "", 2 * time.Minute, true},
+		{" 0 ", "", 0, true},
+		{"99999999999999999999999", "", retrypolicy.LongestWait, true},
+		{later, date, 90 * time.Second, true},
+		{date, later, 0, true},
+		{"Sunday, 06-Nov-94 08:51:07 GMT", date, 90 * time.Second, true},
+		{"Sun Nov  6 08:51:07 1994", date, 90 * time.Second, true},
+		{"Fri, 31 Dec 9999 23:59:59 GMT", date, retrypolicy.LongestWait, true},
+		{date, "", 0, true}, // long past, by this machine's clock
+		{"", date, 0, false},
+		{"-1", date, 0, false},
+		{"1.5", date, 0, false},
+		{"soon", date, 0, false},
+	} {
+		h := http.Header{}
+		if tc.retryAfter != "" {
+			h.Set("Retry-After", tc.retryAfter)
+		}
+		if tc.date != "" {
+			h.Set("Date", tc.date)
+		}
+		err := retrypolicy.AfterHeader(io.EOF, h)
+		require.ErrorIs(t, err, io.EOF)
+		got, told := retrypolicy.DelayOf(err)
+		assert.Equal(t, tc.told, told, "%q", tc.retryAfter)
+		assert.Equal(t, tc.want, got, "%q", tc.retryAfter)
+	}
+	require.NoError(t, retrypolicy.AfterHeader(nil, http.Header{"Retry-After": {"1"}}))
+	assert.Equal(t, io.EOF, retrypolicy.AfterHeader(io.EOF, nil))
+}
+
+func TestAfterHeaderCountsFromThisMachinesClockWithoutADate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := http.Header{"Retry-After": {time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)}}
+		got, told := retrypolicy.DelayOf(retrypolicy.AfterHeader(io.EOF, h))
+		assert.True(t, told)
+		assert.Equal(t, 90*time.Second, got)
+	})
+}
+
+func FuzzAfterHeader(f *testing.F) {
+	f.Add("120", "")
+	f.Add("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT")
+	f.Fuzz(func(t *testing.T, retryAfter, date string) {
+		err := retrypolicy.AfterHeader(io.EOF, http.Header{"Retry-After": {retryAfter}, "Date": {date}})
+		if d, _ := retrypolicy.DelayOf(err); d < 0 || d > retrypolicy.LongestWait {
+			t.Fatalf("%q is %v", retryAfter, d)
+		}
+	})
 }

@@ -34,7 +34,7 @@ func Proportional(proportion float64) Jitter {
 func (j Jitter) kind() Jitter        { return j & math.MaxUint32 }
 func (j Jitter) proportion() float64 { return float64(math.Float32frombits(uint32(j >> 32))) }
 
-func (j Jitter) check() error {
+func (j Jitter) check() *FieldError {
 	if j.kind() >= jitterKinds || j.kind() != proportional && j>>32 != 0 {
 		return &FieldError{Field: "Jitter", Value: uint64(j), Allowed: "must be FullJitter, NoJitter, EqualJitter or made by Proportional"}
 	}

@@ -28,7 +28,7 @@ const (
 type Policy struct {
 	// NumRetries is the number of retries after the first attempt, from 0
 	// (the default: one attempt) to MostRetries. A method's body is started
-	// at most NumRetries+1 times per call.
+	// at most NumRetries+1 times per call; Cases add theirs.
 	NumRetries int
 
 	// Backoff is how the wait grows: Exponential (the default, when nil),
@@ -52,6 +52,20 @@ type Policy struct {
 	// cancellations are never retried. A result refused by a validator is
 	// always retried, whatever stands here.
 	RetryOn []Filter
+
+	// Cases are errors with retries and waits of their own: the first one that
+	// an error is of decides, and neither NumRetries nor RetryOn holds for it.
+	Cases []Case
+
+	// MaxElapsed bounds the time since the call's first attempt started: a
+	// retry that would start later is not made, and the call ends with its
+	// last error, which says so. It cuts no attempt off; CallTimeout does.
+	// Zero is no bound.
+	MaxElapsed time.Duration
+
+	// Budget, if not nil, bounds the retries of all calls that share it. It
+	// counts in the process that decides on the retry, the worker's.
+	Budget *Budget
 
 	// InPlace is the longest wait the worker sleeps itself, slot kept,
 	// heartbeating; a longer one is handed to the Temporal server, which
@@ -80,12 +94,41 @@ func (p *Policy) Check() error {
 	bad := func(field string, value any, allowed string) {
 		errs = append(errs, &FieldError{Field: field, Value: value, Allowed: allowed})
 	}
+	errs = append(errs, p.checkCurve("")...)
+	for i, f := range p.RetryOn {
+		if f == nil {
+			bad(fmt.Sprintf("RetryOn[%d]", i), "nil", filterAllowed)
+		}
+	}
+	for i := range p.Cases {
+		errs = append(errs, p.Cases[i].check(fmt.Sprintf("Cases[%d].", i))...)
+	}
+	if len(errs) == 0 && p.Attempts() > MostRetries+1 {
+		bad("Cases", fmt.Sprintf("%d retries", p.Attempts()-1-p.NumRetries), fmt.Sprintf("must allow at most %d retries together with NumRetries", MostRetries))
+	}
+	if p.MaxElapsed < 0 || p.MaxElapsed > LongestWait {
+		bad("MaxElapsed", p.MaxElapsed, fmt.Sprintf("must be positive and at most %v, or 0 for no bound", LongestWait))
+	}
+	if p.Budget != nil {
+		errs = append(errs, p.Budget.check()...)
+	}
+	return errors.Join(errs...)
+}
+
+const filterAllowed = "must be a filter such as retrypolicy.ErrorIs(io.EOF), with something to look for"
+
+// checkCurve checks what a policy and a case have in common, its fields named
+// after prefix.
+func (p *Policy) checkCurve(prefix string) (errs []error) {
+	bad := func(field string, value any, allowed string) {
+		errs = append(errs, &FieldError{Field: prefix + field, Value: value, Allowed: allowed})
+	}
 	if p.NumRetries < 0 || p.NumRetries > MostRetries {
 		bad("NumRetries", p.NumRetries, fmt.Sprintf("must be from 0 (no retries) to %d", MostRetries))
 	}
-	if c, ok := p.Backoff.(interface{ check() error }); ok {
-		if err := c.check(); err != nil {
-			errs = append(errs, err)
+	if c, ok := p.Backoff.(interface{ check() *FieldError }); ok {
+		if e := c.check(); e != nil {
+			bad(e.Field, e.Value, e.Allowed)
 		}
 	}
 	if p.Wait < 0 && p.Wait != NoWait || p.Wait > LongestWait {
@@ -94,19 +137,21 @@ func (p *Policy) Check() error {
 	if p.MaxWait < 0 || p.MaxWait > LongestWait {
 		bad("MaxWait", p.MaxWait, fmt.Sprintf("must be positive, or 0 (the default, %v)", LongestWait))
 	}
-	if err := p.Jitter.check(); err != nil {
-		errs = append(errs, err)
+	if e := p.Jitter.check(); e != nil {
+		bad(e.Field, e.Value, e.Allowed)
 	}
-	for i, f := range p.RetryOn {
-		if f == nil {
-			bad(fmt.Sprintf("RetryOn[%d]", i), "nil", "must be a filter such as retrypolicy.ErrorIs(io.EOF), with something to look for")
-		}
-	}
-	return errors.Join(errs...)
+	return errs
 }
 
-// Attempts is the most attempts a call may start: NumRetries+1.
-func (p *Policy) Attempts() int { return p.NumRetries + 1 }
+// Attempts is the most attempts a call may start: NumRetries+1, and the
+// retries of all Cases.
+func (p *Policy) Attempts() int {
+	attempts := p.NumRetries + 1
+	for i := range p.Cases {
+		attempts += p.Cases[i].NumRetries
+	}
+	return attempts
+}
 
 // BaseWait is Wait with its default applied; 0 for NoWait.
 func (p *Policy) BaseWait() time.Duration {

@@ -10,15 +10,15 @@ import (
 const engineMargin = 5 * time.Second
 
 // Temporal is the nearest a Temporal retry policy comes, for activities run
-// where no engine runs: exactly NumRetries+1 attempts, the same first wait
-// and cap, no jitter, no filters. Linear and Fibonacci become curves of
+// where no engine runs: exactly Attempts() attempts, the same first wait and
+// cap, no jitter, no filters. Linear and Fibonacci become curves of
 // coefficient 1.5 and 1.6.
 func (p *Policy) Temporal() *temporal.RetryPolicy {
 	first := max(p.Ceiling(1), time.Millisecond)
 	policy := &temporal.RetryPolicy{
 		InitialInterval:    first,
 		BackoffCoefficient: 2,
-		MaximumInterval:    max(first, p.Ceiling(p.Attempts())),
+		MaximumInterval:    max(first, p.LongestCeiling()),
 		MaximumAttempts:    int32(p.Attempts()), // at most MostRetries+1
 	}
 	switch p.Backoff {
@@ -33,7 +33,7 @@ func (p *Policy) Temporal() *temporal.RetryPolicy {
 }
 
 // Backstop is the retry policy of an activity whose attempts the engine
-// counts: as Temporal, but with 2·(NumRetries+1)+10 server attempts. The
+// counts: as Temporal, but with 2·Attempts()+10 server attempts. The
 // server counts shutdowns and hand-backs too, so its own count must never be
 // the one that ends a call.
 func (p *Policy) Backstop() *temporal.RetryPolicy {

@@ -22,8 +22,17 @@ func NewClock() *Clock {
 	return &Clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), random: Seeded(1)}
 }
 
-// Seeded is a source of jitter that always draws the same.
-func Seeded(seed uint64) func(n int64) int64 { return rand.New(rand.NewPCG(seed, seed)).Int64N } //nolint:gosec // not a secret
+// Seeded is a source of jitter that always draws the same, in the order in
+// which it is asked. Safe for concurrent use.
+func Seeded(seed uint64) func(n int64) int64 {
+	var mu sync.Mutex
+	source := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // not a secret
+	return func(n int64) int64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return source.Int64N(n)
+	}
+}
 
 // Now is the clock's time.
 func (c *Clock) Now() time.Time {

@@ -32,6 +32,9 @@ type RetryValidationError struct {
 	Outcomes []retrypolicy.Outcome
 	// LeftOut is how many outcomes are missing at the front of Outcomes.
 	LeftOut int
+	// Stopped says why the call ended although it had retries left; nil if
+	// all were made.
+	Stopped *retrypolicy.StopError
 }
 
 // New is what a call ends with; outcomes are its attempts in order.
@@ -54,7 +57,18 @@ func (e *RetryValidationError) Error() string {
 	if lost := e.lost(); len(lost) > 0 {
 		fmt.Fprintf(&b, " (attempts without outcome: %s)", strings.Trim(fmt.Sprint(lost), "[]"))
 	}
+	if e.Stopped != nil {
+		fmt.Fprintf(&b, "; %v", e.Stopped)
+	}
 	return b.String()
+}
+
+// Unwrap is Stopped.
+func (e *RetryValidationError) Unwrap() error {
+	if e == nil || e.Stopped == nil {
+		return nil
+	}
+	return e.Stopped
 }
 
 func firstLine(s string) string {
@@ -164,6 +178,9 @@ func (e *RetryValidationError) ToTemporalAs(message string) error {
 		d.Outcomes = append(d.Outcomes, wire.FromOutcome(o))
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: true}
+	if e.Stopped != nil {
+		options.Cause = e.Stopped.ToTemporal(nil)
+	}
 	if p, err := wire.Seal(wire.Refusals, d); err == nil {
 		options.Details = []any{converter.NewRawValue(p)}
 	}
@@ -208,10 +225,22 @@ func find(err error) *RetryValidationError {
 	return nil
 }
 
+// messageOf is what a StopError's cause says.
+func messageOf(err error) string {
+	if app, ok := err.(*temporal.ApplicationError); ok { //nolint:errorlint // the outermost
+		return app.Message()
+	}
+	return ""
+}
+
 // decode also accepts an error of the right type whose details are not ours,
 // from another language or a lost detail, with what its message tells.
 func decode(app *temporal.ApplicationError) (e *RetryValidationError) {
-	e = &RetryValidationError{ValidationErrors: []string{app.Message()}}
+	var stopped *retrypolicy.StopError
+	if stop, ok := retrypolicy.StopOf(app); ok {
+		stopped = &retrypolicy.StopError{Stop: stop, Detail: messageOf(app.Unwrap())}
+	}
+	e = &RetryValidationError{ValidationErrors: []string{app.Message()}, Stopped: stopped}
 	// The SDK's test environment hands local activities' details over
 	// unencoded, and panics when asked for another type.
 	defer func() { _ = recover() }()
@@ -228,5 +257,7 @@ func decode(app *temporal.ApplicationError) (e *RetryValidationError) {
 	for i, o := range d.Outcomes {
 		outcomes[i] = o.Outcome()
 	}
-	return New(d.Method, d.Attempts, outcomes, d.LeftOut)
+	e = New(d.Method, d.Attempts, outcomes, d.LeftOut)
+	e.Stopped = stopped
+	return e
 }

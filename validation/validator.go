@@ -3,7 +3,10 @@ package validation
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -34,6 +37,29 @@ func Check[T any](reason string, ok func(result T) bool) Validator[T] {
 		}
 		return refusal
 	}
+}
+
+// Named are the validators that a configuration's retry_until names, in its
+// order. The error names each that is not in known, in a
+// *retrypolicy.FieldError.
+func Named[T any](names []string, known map[string]Validator[T]) ([]Validator[T], error) {
+	validators := make([]Validator[T], 0, len(names))
+	var errs []error
+	for _, name := range names {
+		v := known[name]
+		if v == nil {
+			allowed := "must be the name of a validator that the method has: " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
+			if len(known) == 0 {
+				allowed = "must be the name of a validator that the method has; it has none"
+			}
+			errs = append(errs, &retrypolicy.FieldError{Field: "retry_until", Value: name, Allowed: allowed})
+		}
+		validators = append(validators, v)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return validators, nil
 }
 
 // Validate asks validators in order and returns the first refusal, nil if all

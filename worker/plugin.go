@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/retrypolicy"
 )
 
 const (
@@ -23,24 +25,73 @@ const (
 	defaultSlots = 1000
 )
 
+// Option refines a plugin, and with it a worker: Policies, Observe or Random.
+type Option interface {
+	apply(h *attempt.Host) error
+}
+
 // Policies are options by activity type, for activities that exist already:
 // registered and called without this package. The engine then governs them on
 // this worker; timeouts, and the server's own retry policy, stay the caller's.
 type Policies map[string]activity.Options
+
+func (p Policies) apply(h *attempt.Host) error {
+	for _, activityType := range slices.Sorted(maps.Keys(p)) {
+		spec, err := activity.PolicySpec(activityType, p[activityType])
+		if err != nil {
+			return fmt.Errorf("worker: Policies: %w", err)
+		}
+		if h.Knows(activityType) {
+			return fmt.Errorf("worker: Policies: %s: given twice", activityType)
+		}
+		h.Add(spec)
+	}
+	return nil
+}
+
+type option func(h *attempt.Host) error
+
+func (o option) apply(h *attempt.Host) error { return o(h) }
+
+// Observe tells observers of every attempt that ends on the worker, of all
+// methods that have a policy.
+func Observe(observers ...retrypolicy.Observer) Option {
+	return option(func(h *attempt.Host) error {
+		for i, o := range observers {
+			if o == nil {
+				return fmt.Errorf("worker: Observe: observer %d is nil", i)
+			}
+		}
+		h.Observers = append(h.Observers, observers...)
+		return nil
+	})
+}
+
+// Random replaces the source of jitter, such as with testsuite.Seeded in tests:
+// uniform in [0, n), safe for concurrent use.
+func Random(source func(n int64) int64) Option {
+	return option(func(h *attempt.Host) error {
+		if source == nil {
+			return errors.New("worker: Random: the source is nil")
+		}
+		h.Clock.Random = source
+		return nil
+	})
+}
 
 // PluginSet is the plugin, for worker.Options.Plugins or client.Options.Plugins
 // of Temporal's SDK. In the client's it also gives Submit its header, and
 // applies to every worker made with that client.
 type PluginSet struct {
 	*temporal.SimplePlugin
-	policies []Policies
-	host     *attempt.Host
+	options []Option
+	host    *attempt.Host
 }
 
-// Plugin makes the plugin. It panics on policies that are wrong, naming the
+// Plugin makes the plugin. It panics on options that are wrong, naming the
 // activity and the field; NewPlugin returns an error instead.
-func Plugin(policies ...Policies) *PluginSet {
-	p, err := NewPlugin(policies...)
+func Plugin(options ...Option) *PluginSet {
+	p, err := NewPlugin(options...)
 	if err != nil {
 		panic(err)
 	}
@@ -48,24 +99,16 @@ func Plugin(policies ...Policies) *PluginSet {
 }
 
 // NewPlugin makes the plugin.
-func NewPlugin(policies ...Policies) (*PluginSet, error) {
+func NewPlugin(options ...Option) (*PluginSet, error) {
 	host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults()}
-	for _, set := range policies {
-		for _, activityType := range slices.Sorted(maps.Keys(set)) {
-			spec, err := activity.PolicySpec(activityType, set[activityType])
-			if err != nil {
-				return nil, fmt.Errorf("worker: Policies: %w", err)
-			}
-			if host.Knows(activityType) {
-				return nil, fmt.Errorf("worker: Policies: %s: given twice", activityType)
-			}
-			host.Add(spec)
+	for i, o := range options {
+		if o == nil {
+			return nil, fmt.Errorf("worker: option %d is nil", i)
+		}
+		if err := o.apply(host); err != nil {
+			return nil, err
 		}
 	}
-	return newPlugin(host, policies)
-}
-
-func newPlugin(host *attempt.Host, policies []Policies) (*PluginSet, error) {
 	var submitted submittedCalls
 	simple, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
 		Name:               pluginName,
@@ -88,9 +131,11 @@ func newPlugin(host *attempt.Host, policies []Policies) (*PluginSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PluginSet{SimplePlugin: simple, policies: policies, host: host}, nil
+	return &PluginSet{SimplePlugin: simple, options: options, host: host}, nil
 }
 
-// fresh is the same plugin with a host of its own: each worker counts its own
-// slots and has its own definitions.
-func (p *PluginSet) fresh() *PluginSet { return Plugin(p.policies...) }
+// fresh is the same plugin, refined further, with a host of its own: each worker
+// counts its own slots and has its own definitions.
+func (p *PluginSet) fresh(refine []Option) (*PluginSet, error) {
+	return NewPlugin(slices.Concat(p.options, refine)...)
+}

@@ -29,16 +29,20 @@ type Worker struct {
 	started       bool
 }
 
-// New makes a worker that polls taskQueue. Mistakes in registrations are told
-// by Start and Run, before anything is polled.
-func New(c client.Client, taskQueue string, options Options) *Worker {
+// New makes a worker that polls taskQueue, refined by Observe, Policies and
+// the like. Mistakes in these and in registrations are told by Start and Run,
+// before anything is polled.
+func New(c client.Client, taskQueue string, options Options, refine ...Option) *Worker {
 	w := &Worker{}
+	base := &PluginSet{}
 	for _, p := range options.Plugins {
 		if set, ok := p.(*PluginSet); ok {
-			w.plugin = set.fresh()
+			base = set
 		}
 	}
-	if w.plugin == nil {
+	var err error
+	if w.plugin, err = base.fresh(refine); err != nil {
+		w.add(hosting.Broken(err))
 		w.plugin = Plugin()
 	}
 	options.Plugins = slices.DeleteFunc(slices.Clone(options.Plugins), func(p worker.Plugin) bool {

@@ -146,9 +146,12 @@ func margin(total time.Duration) time.Duration {
 func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	spec, j := e.spec, &e.heart.journal
 	pristine := e.pristine(in.Args)
+	if j.found > 0 {
+		e.tellLost(ctx)
+	}
 	var last error // of the attempt before, in this server attempt
 	for here := 1; ; here++ {
-		if j.Started >= spec.Retry.Attempts() {
+		if spec.spent(j) {
 			return nil, final(spec.Spent(j))
 		}
 		n := e.begin()
@@ -169,7 +172,9 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		if err == activity.ErrResultPending { //nolint:errorlint // the SDK compares it like this
 			return nil, err
 		}
+		a := retrypolicy.Attempt{Number: n, Method: spec.Method, Call: e}
 		if err == nil && len(spec.Validators) == 0 {
+			e.accepted(ctx, a)
 			return out, nil
 		}
 		if err != nil {
@@ -177,18 +182,22 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		}
 		cutOff := ctx.Err() != nil
 		if cutOff && err != nil && isContextError(err) {
-			return nil, e.cutOff(ctx, err)
+			return nil, e.cutOff(ctx, err, a)
 		}
 		if cutOff && e.canceled(ctx) && err != nil {
+			e.tellCanceled(ctx, err, a)
 			return nil, e.canceledWith(ctx, final(err))
 		}
 		room := e.room(ctx)
 		room.Here = room.Here && !cutOff && !errors.Is(err, ErrAbandoned)
-		a := retrypolicy.Attempt{Number: n, Method: spec.Method, Call: e}
 		d := e.judge(out, err, a, room)
 		if d.Problem != nil {
 			e.out.Next.GetLogger(ctx).Error("A retry filter panicked; it counts as no.", "Error", d.Problem)
 		}
+		if d.Action == WaitServer && !wasReset(ctx) && !e.serverRetries(d.Err) {
+			d = e.byCaller(d)
+		}
+		e.tell(ctx, d.event(a))
 		last = d.Err
 		switch d.Action {
 		case Accept:
@@ -217,6 +226,9 @@ func (e *execution) begin() int {
 		h.journal.FirstStart = e.host.Clock.Now()
 	}
 	h.userBeats = false
+	if h.journal.Started == 0 && e.spec.Retry.Budget != nil {
+		e.spec.Retry.Budget.Attempt(e.host.Clock.Now())
+	}
 	return h.journal.begin()
 }
 

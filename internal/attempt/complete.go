@@ -81,13 +81,12 @@ func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, ou
 	if jsonErr := json.Unmarshal(t.Journal, &d); jsonErr != nil {
 		return fmt.Errorf("%s: ticket: %w", s.Method, jsonErr)
 	}
-	if err == nil && len(s.Validators) == 0 {
-		return c.CompleteActivity(ctx, t.Token, out, nil)
-	}
 	j := d.journal()
 	clock := Clock{}.WithDefaults()
 	a := retrypolicy.Attempt{Number: t.Attempt, Method: s.Method, Call: completed{j, &clock}}
 	decision := s.Judge(j, out, err, a, &clock, Room{Server: true, Call: t.CallEnd}, encodeForWire)
+	logProblem(ctx, "A retry filter panicked; it counts as no.", s.Method, decision.Problem)
+	logProblem(ctx, "An observer of attempts panicked.", s.Method, notify(ctx, s.Observers, decision.event(a)))
 	switch decision.Action {
 	case Accept:
 		return c.CompleteActivity(ctx, t.Token, out, nil)

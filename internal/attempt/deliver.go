@@ -28,15 +28,20 @@ const (
 func asApplication(err error, o temporal.ApplicationErrorOptions) error {
 	err = retrypolicy.Unmark(err)
 	o.Cause = errors.Unwrap(err)
+	why := ""
+	if stopped, ok := err.(*retrypolicy.StopError); ok { //nolint:errorlint // the engine's own, outermost
+		err, o.Cause, why = stopped.Err, stopped.ToTemporal(stopped.Err), stopped.Suffix()
+	}
+	message := err.Error()
 	if p, ok := errors.AsType[*PanicError](err); ok {
 		o.Details = []any{string(p.Stack)}
 	} else if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		o.Details, o.Category = detailsOf(app), app.Category()
 		if error(app) == err { //nolint:errorlint // whether it is the outermost
-			return temporal.NewApplicationErrorWithOptions(clean(app.Message()), wireType(err), o)
+			message = app.Message()
 		}
 	}
-	return temporal.NewApplicationErrorWithOptions(clean(err.Error()), wireType(err), o)
+	return temporal.NewApplicationErrorWithOptions(clean(message+why), wireType(err), o)
 }
 
 // clean makes a text one that protobuf takes.

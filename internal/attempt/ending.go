@@ -39,19 +39,21 @@ func (e *execution) serverRetries(cause error) bool {
 	return (p.MaximumAttempts <= 0 || e.info.Attempt < p.MaximumAttempts) && !slices.Contains(p.NonRetryableErrorTypes, handBackType(cause))
 }
 
-// ending is how a call ends for which cause would have been a failure in
-// between.
-func (e *execution) ending(cause error) error {
-	if _, ok := cause.(*refusedError); ok { //nolint:errorlint // never wrapped
-		return final(e.spec.refusals(&e.heart.journal))
-	}
-	return final(cause)
+// byCaller is d as the end of the call, since the caller's own options are what
+// ends it.
+func (e *execution) byCaller(d Decision) Decision {
+	d.Action, d.Delay = End, 0
+	return e.spec.end(&e.heart.journal, d, retrypolicy.StopCaller, "")
 }
 
 // handOver gives the call to the server: the journal goes first.
 func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
-	if !wasReset(ctx) && !e.serverRetries(cause) {
-		return e.ending(cause) // the caller's own options end the call here
+	if !wasReset(ctx) && !e.serverRetries(cause) { // the caller's own options end the call here
+		d := Decision{Err: cause, Verdict: retrypolicy.Failed}
+		if _, ok := cause.(*refusedError); ok { //nolint:errorlint // never wrapped
+			d.Verdict = retrypolicy.Refused
+		}
+		return final(e.byCaller(d).Err)
 	}
 	err := e.recordLast(ctx)
 	switch {
@@ -86,20 +88,27 @@ func (e *execution) recordReset(ctx context.Context) error {
 
 // cutOff is what a server attempt returns whose body the end of its context
 // has ended, unless that was the attempt's own timeout.
-func (e *execution) cutOff(ctx context.Context, err error) error {
+func (e *execution) cutOff(ctx context.Context, err error, a retrypolicy.Attempt) error {
 	if e.canceled(ctx) {
+		e.tellCanceled(ctx, err, a)
 		return e.canceledWith(ctx, err)
 	}
 	h := &e.heart
 	h.mu.Lock()
 	h.journal.lose(h.journal.Running)
 	h.journal.Running = 0
-	started := h.journal.Started
+	spent := e.spec.spent(&h.journal) && !wasReset(ctx)
 	h.mu.Unlock()
-	if started >= e.spec.Retry.Attempts() && !wasReset(ctx) {
+	cause := fmt.Errorf("attempt %d was cut off: %w", a.Number, context.Cause(ctx))
+	event := retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Lost, Err: cause, Decision: retrypolicy.Retry, OnServer: true}
+	if spent {
+		event.Decision, event.OnServer, event.Stop = retrypolicy.GiveUp, false, retrypolicy.StopSpent
+	}
+	e.tell(ctx, event)
+	if spent {
 		return final(e.spec.Spent(&h.journal))
 	}
-	return e.handOver(ctx, fmt.Errorf("attempt %d was cut off: %w", started, context.Cause(ctx)), 0)
+	return e.handOver(ctx, cause, 0)
 }
 
 // wasReset tells that an operator reset the activity, which gives the call a
@@ -150,10 +159,10 @@ func (e *execution) exited(ctx context.Context) {
 	if h.journal.Running != 0 {
 		h.journal.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: errGoexit.Error()}, 0)
 	}
-	started := h.journal.Started
+	started, spent := h.journal.Started, e.spec.spent(&h.journal)
 	h.mu.Unlock()
 	err := final(errGoexit)
-	if started < e.spec.Retry.Attempts() {
+	if !spent {
 		err = e.handOver(ctx, errGoexit, e.spec.Retry.Delay(started, e.host.Clock.Random))
 	}
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)

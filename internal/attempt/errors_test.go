@@ -219,7 +219,7 @@ func TestResultsOfTheLargestJournalArrive(t *testing.T) {
 		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Reason: "no", Result: wire.Encode(strings.Repeat("x", 64<<10-10))}, MaxJournalBytes)
 	}
 	var rve *validation.RetryValidationError
-	err := (&Spec{Method: "A.B"}).refusals(&j)
+	err := (&Spec{Method: "A.B"}).refusals(&j, nil)
 	c := temporal.GetDefaultFailureConverter()
 	require.True(t, validation.As(c.FailureToError(c.ErrorToFailure(final(err))), &rve))
 	all, err := validation.Results[string](rve)

@@ -15,13 +15,14 @@ import (
 // HeaderKey is the Temporal header field a caller tells its numbers in.
 const HeaderKey = "concurry"
 
-// numbers are what the caller decides: they win over the worker's. Filters and
-// validators are the worker's.
+// numbers are what the caller decides: they win over the worker's. Filters,
+// cases and validators are the worker's.
 type numbers struct {
 	NumRetries     int                   `json:"num_retries"`
 	Algorithm      retrypolicy.Algorithm `json:"algorithm,omitempty"` // empty: the worker's own
 	Wait           time.Duration         `json:"wait_ns,omitempty"`
 	MaxWait        time.Duration         `json:"max_wait_ns,omitempty"`
+	MaxElapsed     time.Duration         `json:"max_elapsed_ns,omitempty"`
 	Jitter         retrypolicy.Jitter    `json:"jitter,omitempty"`
 	InPlace        time.Duration         `json:"in_place_ns,omitempty"`
 	AttemptTimeout time.Duration         `json:"attempt_timeout_ns,omitempty"`
@@ -30,7 +31,7 @@ type numbers struct {
 // Header is s for the way from caller to worker.
 func (s *Spec) Header() (*commonpb.Payload, error) {
 	n := numbers{
-		NumRetries: s.Retry.NumRetries, Wait: s.Retry.Wait, MaxWait: s.Retry.MaxWait,
+		NumRetries: s.Retry.NumRetries, Wait: s.Retry.Wait, MaxWait: s.Retry.MaxWait, MaxElapsed: s.Retry.MaxElapsed,
 		Jitter: s.Retry.Jitter, InPlace: s.Retry.InPlace, AttemptTimeout: s.AttemptTimeout,
 	}
 	switch b := s.Retry.Backoff.(type) {
@@ -51,6 +52,7 @@ func (s *Spec) withHeader(p *commonpb.Payload) (*Spec, error) {
 	merged := *s
 	r := &merged.Retry
 	r.NumRetries, r.Wait, r.MaxWait, r.Jitter, r.InPlace = n.NumRetries, n.Wait, n.MaxWait, n.Jitter, n.InPlace
+	r.MaxElapsed = n.MaxElapsed
 	if n.Algorithm != "" {
 		r.Backoff = n.Algorithm
 	}

@@ -9,6 +9,8 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/retrypolicy"
 )
 
 // Host is the engine of one Temporal worker. Add every spec before the worker
@@ -18,6 +20,8 @@ type Host struct {
 	Clock Clock
 	// Simulated says that activities run in the SDK's test environment.
 	Simulated Simulation
+	// Observers are told of every attempt of this worker that ends.
+	Observers []retrypolicy.Observer
 	// Slots is how many activities the worker runs at once; a quarter of them
 	// may sleep between attempts.
 	Slots int
@@ -94,14 +98,16 @@ func asked(p *temporal.RetryPolicy) bool {
 }
 
 // Replace takes the engines of other plugins, such as the client's, out of a
-// worker's interceptors and takes over what they govern: two in one path would
-// each count, and multiply the attempts. What h knows already stays its own.
+// worker's interceptors and takes over what they govern, and their observers:
+// two in one path would each count, and multiply the attempts. What h knows
+// already stays its own.
 func (h *Host) Replace(all []interceptor.WorkerInterceptor) []interceptor.WorkerInterceptor {
 	rest := slices.DeleteFunc(slices.Clone(all), func(i interceptor.WorkerInterceptor) bool {
 		other, ok := i.(*workerInterceptor)
 		if !ok || other.host == h {
 			return ok
 		}
+		h.Observers = append(h.Observers, other.host.Observers...)
 		for name, known := range other.host.specs {
 			if !h.Knows(name) {
 				h.Add(known.spec)

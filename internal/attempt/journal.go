@@ -18,6 +18,9 @@ type Journal struct {
 	Running int
 	// FirstStart is when the first attempt started; zero if nobody asked.
 	FirstStart time.Time
+	// Cases counts the retries that each of the policy's cases was granted;
+	// nil for none.
+	Cases []int
 	// Outcomes are the ended attempts, in order, at most maxOutcomes.
 	Outcomes []retrypolicy.Outcome
 	// LeftOut counts the outcomes dropped at the front.
@@ -27,6 +30,36 @@ type Journal struct {
 	// ResetTo is not 0 where the recording server attempt was told of a reset:
 	// it is the number of the first one after it.
 	ResetTo int32
+
+	// found is how many outcomes, the last ones, Opened has added.
+	found int
+}
+
+// ofCase is how many retries case i was granted.
+func (j *Journal) ofCase(i int) int {
+	if i < len(j.Cases) {
+		return j.Cases[i]
+	}
+	return 0
+}
+
+// caseRetries is how many retries all cases were granted.
+func (j *Journal) caseRetries() int {
+	n := 0
+	for _, granted := range j.Cases {
+		n += granted
+	}
+	return n
+}
+
+// retryOfCase grants case i one more.
+func (j *Journal) retryOfCase(i int) {
+	cases := slices.Clone(j.Cases) // others may hold the old ones
+	for len(cases) <= i {
+		cases = append(cases, 0)
+	}
+	cases[i]++
+	j.Cases = cases
 }
 
 // begin starts the next attempt and returns its number.
@@ -104,6 +137,7 @@ func (j *Journal) add(o retrypolicy.Outcome, budget int) {
 //     over pauses.
 func Opened(j *Journal, k int32) *Journal {
 	silent := max(int(k)-1, 0)
+	before := j.ended()
 	switch {
 	case j == nil:
 		j = &Journal{}
@@ -117,7 +151,7 @@ func Opened(j *Journal, k int32) *Journal {
 		if j.ResetTo > 0 {
 			silent = max(int(k-j.ResetTo), 0)
 		}
-		j.Started, j.Running, j.FirstStart, j.ResetTo = 0, 0, time.Time{}, 0
+		j.Started, j.Running, j.FirstStart, j.Cases, j.ResetTo = 0, 0, time.Time{}, nil, 0
 	default:
 		if j.Running != 0 {
 			j.lose(j.Running)
@@ -131,7 +165,16 @@ func Opened(j *Journal, k int32) *Journal {
 	}
 	j.LeftOut += max(silent-maxOutcomes, 0)
 	j.ServerAttempt = k
+	j.found = min(j.ended()-before, len(j.Outcomes))
 	return j
+}
+
+// ended is how many attempts have ended.
+func (j *Journal) ended() int {
+	if j == nil {
+		return 0
+	}
+	return j.LeftOut + len(j.Outcomes)
 }
 
 // document is the journal on the wire.
@@ -142,13 +185,14 @@ type document struct {
 	ServerAttempt int32          `json:"server_attempt"`
 	ResetTo       int32          `json:"reset_to,omitempty"`
 	LeftOut       int            `json:"left_out,omitempty"`
+	Cases         []int          `json:"cases,omitempty"`
 	Outcomes      []wire.Outcome `json:"outcomes,omitempty"`
 }
 
 func (j *Journal) document() document {
 	d := document{
 		Started: j.Started, Running: j.Running, FirstStart: j.FirstStart,
-		ServerAttempt: j.ServerAttempt, ResetTo: j.ResetTo, LeftOut: j.LeftOut,
+		ServerAttempt: j.ServerAttempt, ResetTo: j.ResetTo, LeftOut: j.LeftOut, Cases: j.Cases,
 		Outcomes: make([]wire.Outcome, len(j.Outcomes)),
 	}
 	for i, o := range j.Outcomes {
@@ -165,6 +209,9 @@ func (d document) journal() *Journal {
 	j := &Journal{
 		Started: sane(d.Started), Running: sane(d.Running), FirstStart: d.FirstStart,
 		ServerAttempt: max(d.ServerAttempt, 0), ResetTo: max(d.ResetTo, 0), LeftOut: sane(d.LeftOut),
+	}
+	for _, granted := range d.Cases[:min(len(d.Cases), maxCases)] {
+		j.Cases = append(j.Cases, min(sane(granted), retrypolicy.MostRetries))
 	}
 	over := max(len(d.Outcomes)-maxOutcomes, 0)
 	j.LeftOut += over

@@ -53,6 +53,9 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 	if l.Spec.needsClock() || l.Spec.CallTimeout > 0 {
 		l.start = l.Clock.Now()
 	}
+	if l.Spec.Retry.Budget != nil {
+		l.Spec.Retry.Budget.Attempt(l.Clock.Now())
+	}
 	if l.Spec.CallTimeout > 0 {
 		l.end = l.start.Add(l.Spec.CallTimeout)
 		var cancel context.CancelFunc
@@ -67,13 +70,16 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 			out, err = l.attempt(ctx)
 		}
 		failed = nil
-		if err == nil && len(l.Spec.Validators) == 0 {
-			return out, nil
+		a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
+		if err != nil && ctx.Err() != nil { // cancelled, or out of time: never retried
+			l.tell(ctx, &Decision{Action: End, Verdict: retrypolicy.Failed, Cause: err, Stop: l.ended()}, a)
+			return zero, retrypolicy.Unmark(err)
 		}
-		if err != nil && ctx.Err() != nil {
-			return zero, retrypolicy.Unmark(err) // cancelled, or out of time: never retried
+		d := Decision{Action: Accept, Verdict: retrypolicy.Accepted}
+		if err != nil || len(l.Spec.Validators) > 0 {
+			d = l.judge(out, err, a)
 		}
-		d := l.judge(out, err, n)
+		l.tell(ctx, &d, a)
 		switch d.Action {
 		case Accept:
 			return out, nil
@@ -89,9 +95,17 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 	}
 }
 
+// ended is why the call's context has ended.
+func (l *Loop[In, Out]) ended() retrypolicy.Stop {
+	if !l.end.IsZero() && !l.Clock.Now().Before(l.end) {
+		return retrypolicy.StopCallTimeout
+	}
+	return retrypolicy.StopCanceled
+}
+
 // judge asks the engine. Only validators look at a result, so it becomes an
 // any, which allocates, for them alone.
-func (l *Loop[In, Out]) judge(out Out, err error, n int) Decision {
+func (l *Loop[In, Out]) judge(out Out, err error, a retrypolicy.Attempt) Decision {
 	if l.journal.Outcomes == nil {
 		l.journal.Outcomes = l.outcomes[:0]
 	}
@@ -99,8 +113,15 @@ func (l *Loop[In, Out]) judge(out Out, err error, n int) Decision {
 	if err == nil {
 		result = out
 	}
-	a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
 	return l.Spec.Judge(&l.journal, result, err, a, l.Clock, Room{Call: l.end, Here: true}, keepLive)
+}
+
+// tell reports a decision; without observers that is its problems alone.
+func (l *Loop[In, Out]) tell(ctx context.Context, d *Decision, a retrypolicy.Attempt) {
+	logProblem(ctx, "A retry filter panicked; it counts as no.", l.Spec.Method, d.Problem)
+	if len(l.Spec.Observers) > 0 {
+		logProblem(ctx, "An observer of attempts panicked.", l.Spec.Method, notify(ctx, l.Spec.Observers, d.event(a)))
+	}
 }
 
 func keepLive(v any) retrypolicy.Value { return live{v} }

@@ -23,6 +23,8 @@ const (
 	MaxJournalBytes = 512 << 10
 	// maxOutcomes bounds how many outcomes a call carries along.
 	maxOutcomes = 100
+	// maxCases bounds how many cases of a policy a journal is read for.
+	maxCases = 1000
 	// abandonAfter is how long a body may go on once its context has ended.
 	abandonAfter = time.Second
 )
@@ -50,6 +52,8 @@ type Spec struct {
 	// Decode decodes results for validators: in the SDK's test environment,
 	// local activities and mocks return theirs encoded. It may be nil.
 	Decode func(*commonpb.Payloads) (any, error)
+	// Observers are told of every attempt that ends.
+	Observers []retrypolicy.Observer
 	// Foreign tells that calls come with retry policies that are not ours,
 	// which would retry what this one does not.
 	Foreign bool
@@ -58,11 +62,19 @@ type Spec struct {
 // Governs tells whether the engine has anything to do for the method. If not,
 // it stays out of the path.
 func (s *Spec) Governs() bool {
-	return s.Retry.NumRetries > 0 || len(s.Validators) > 0 || s.Foreign
+	return s.Retry.NumRetries > 0 || len(s.Retry.Cases) > 0 || len(s.Validators) > 0 || s.Foreign
 }
 
 // needsClock tells whether anything may ask for the elapsed time.
-func (s *Spec) needsClock() bool { return len(s.Retry.RetryOn) > 0 || len(s.Validators) > 0 }
+func (s *Spec) needsClock() bool {
+	return len(s.Retry.RetryOn) > 0 || len(s.Retry.Cases) > 0 || s.Retry.MaxElapsed > 0 || len(s.Validators) > 0 || len(s.Observers) > 0
+}
+
+// Plain tells that a call that succeeds at once needs nothing before its body,
+// and nothing after.
+func (s *Spec) Plain() bool {
+	return !s.needsClock() && s.Retry.Budget == nil && s.AttemptTimeout == 0 && s.CallTimeout == 0
+}
 
 func (s *Spec) journalBytes() int {
 	if s.JournalBytes > 0 {

@@ -32,6 +32,12 @@ type Decision struct {
 	Delay  time.Duration
 	// Err is what the call ends with, or why the attempt is retried.
 	Err error
+	// Verdict is what became of the attempt, and Cause why: its error, or the
+	// validator's.
+	Verdict retrypolicy.Verdict
+	Cause   error
+	// Stop is why there is no further attempt, if Action is End.
+	Stop retrypolicy.Stop
 	// Problem is something to log: a filter that panicked.
 	Problem error
 }
@@ -57,7 +63,7 @@ func (s *Spec) Judge(j *Journal, result any, err error, a retrypolicy.Attempt, c
 	if err == nil {
 		refusal := s.validate(result, a)
 		if refusal == nil {
-			return Decision{Action: Accept}
+			return Decision{Action: Accept, Verdict: retrypolicy.Accepted}
 		}
 		reason, refusal := textOf(refusal)
 		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Reason: reason, Result: encode(result)}, s.journalBytes())
@@ -110,37 +116,132 @@ func askValidator(v Validator, i int, result any, a retrypolicy.Attempt) (refusa
 
 // next decides after an outcome that was not accepted.
 func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, room Room) Decision {
-	_, isRefusal := cause.(*refusedError) //nolint:errorlint // never wrapped
-	end := func(problem error) Decision {
-		if isRefusal {
-			return Decision{Action: End, Err: s.refusals(j), Problem: problem}
-		}
-		return Decision{Action: End, Err: cause, Problem: problem}
+	refused, isRefusal := cause.(*refusedError) //nolint:errorlint // never wrapped
+	d := Decision{Action: End, Err: cause, Verdict: retrypolicy.Failed, Cause: cause}
+	if isRefusal {
+		d.Verdict, d.Cause = retrypolicy.Refused, refused.reason
 	}
-	if j.Started >= s.Retry.Attempts() || isRefusal && retrypolicy.IsPermanent(cause) {
-		return end(nil)
-	}
-	var problem error
-	if !isRefusal {
-		var yes bool
-		if yes, problem = s.Retry.Retries(cause, a); !yes {
-			return end(problem)
-		}
+	of, stop, problem := s.retries(j, cause, isRefusal, a)
+	d.Problem = problem
+	if stop != "" {
+		return s.end(j, d, stop, "")
 	}
 	delay, told := retrypolicy.DelayOf(cause)
-	if !told {
-		delay = s.Retry.Delay(j.Started, c.Random)
+	switch {
+	case told:
+	case of >= 0:
+		delay = s.Retry.CaseDelay(of, j.ofCase(of)+1, c.Random)
+	default:
+		delay = s.Retry.Delay(j.Started-j.caseRetries(), c.Random)
 	}
 	inPlace := room.Here && delay <= s.Retry.InPlaceWait()
+	if s.Retry.MaxElapsed > 0 {
+		if elapsed := a.Elapsed(); elapsed+delay > s.Retry.MaxElapsed {
+			return s.end(j, d, retrypolicy.StopMaxElapsed, misfit(delay, told, s.Retry.MaxElapsed-elapsed, "MaxElapsed"))
+		}
+	}
 	if !room.Call.IsZero() || !room.Place.IsZero() {
-		start := c.Now().Add(delay)
-		if !room.Call.IsZero() && !start.Before(room.Call) {
-			return end(problem) // the wait cannot fit, so it is not begun
+		now := c.Now()
+		start := now.Add(delay)
+		if !room.Call.IsZero() && !start.Before(room.Call) { // the wait cannot fit, so it is not begun
+			return s.end(j, d, retrypolicy.StopCallTimeout, misfit(delay, told, room.Call.Sub(now), "the call's timeout"))
 		}
 		inPlace = inPlace && (room.Place.IsZero() || start.Add(s.AttemptTimeout).Before(room.Place))
 	}
+	if b := s.Retry.Budget; b != nil {
+		now := c.Now()
+		if !b.Retry(now) {
+			return s.end(j, d, retrypolicy.StopBudget, b.Describe(now))
+		}
+	}
+	if of >= 0 {
+		j.retryOfCase(of)
+	}
 	j.Outcomes[len(j.Outcomes)-1].Wait = delay
-	return Decision{Action: where(inPlace || !room.Server), Delay: delay, Err: cause, Problem: problem}
+	d.Action, d.Delay = where(inPlace || !room.Server), delay
+	return d
+}
+
+// end is d as the call's end. With a detail the call had retries left, and its
+// error says why they were not made.
+func (s *Spec) end(j *Journal, d Decision, stop retrypolicy.Stop, detail string) Decision {
+	d.Stop = stop
+	var stopped *retrypolicy.StopError
+	if detail != "" {
+		stopped = &retrypolicy.StopError{Stop: stop, Detail: detail}
+	}
+	switch {
+	case d.Verdict == retrypolicy.Refused:
+		d.Err = s.refusals(j, stopped)
+	case stopped != nil:
+		stopped.Err = retrypolicy.Unmark(d.Err)
+		d.Err = stopped
+	}
+	return d
+}
+
+// misfit says that a wait does not fit.
+func misfit(delay time.Duration, told bool, left time.Duration, of string) string {
+	asked := ""
+	if told {
+		asked = " that was asked for"
+	}
+	return fmt.Sprintf("the wait of %v%s does not fit into %v, what is left of %s", delay, asked, max(left, 0).Round(time.Millisecond), of)
+}
+
+// retries tells whether a cause is retried, as long as there is time: of which
+// case, or -1, and if not, why not. problem is of filters that panicked.
+func (s *Spec) retries(j *Journal, cause error, isRefusal bool, a retrypolicy.Attempt) (of int, stop retrypolicy.Stop, problem error) {
+	if !isRefusal && s.openCase(j) && !retrypolicy.IsPermanent(cause) {
+		of, problem = s.Retry.CaseOf(cause, a)
+		switch {
+		case of < 0:
+		case j.ofCase(of) >= s.Retry.Cases[of].NumRetries:
+			return of, retrypolicy.StopSpent, problem
+		default:
+			return of, "", problem
+		}
+	}
+	switch {
+	case s.spent(j):
+		return -1, retrypolicy.StopSpent, problem
+	case isRefusal && !retrypolicy.IsPermanent(cause):
+		return -1, "", nil
+	case isRefusal:
+		return -1, retrypolicy.StopPermanent, nil
+	}
+	yes, panicked := s.Retry.Retries(cause, a)
+	if panicked != nil {
+		problem = errors.Join(problem, panicked)
+	}
+	switch {
+	case yes:
+		return -1, "", problem
+	case retrypolicy.IsPermanent(cause):
+		return -1, retrypolicy.StopPermanent, problem
+	default:
+		return -1, retrypolicy.StopFiltered, problem
+	}
+}
+
+// spent tells whether the call may not start another body: cases add to
+// NumRetries what they have been granted.
+func (s *Spec) spent(j *Journal) bool {
+	return j.Started > s.Retry.NumRetries+j.caseRetries()
+}
+
+// openCase tells whether the answer of some case matters: whether it has a
+// retry left, or takes one of NumRetries away.
+func (s *Spec) openCase(j *Journal) bool {
+	if len(s.Retry.Cases) == 0 {
+		return false
+	}
+	for i := range s.Retry.Cases {
+		if j.ofCase(i) < s.Retry.Cases[i].NumRetries {
+			return true
+		}
+	}
+	return !s.spent(j)
 }
 
 func where(here bool) Action {
@@ -158,7 +259,7 @@ func (s *Spec) Spent(j *Journal) error {
 		case o.BeforeReset || o.Verdict == retrypolicy.Lost:
 			continue
 		case o.Verdict == retrypolicy.Refused:
-			return s.refusals(j)
+			return s.refusals(j, nil)
 		default:
 			return s.lost(j, &o)
 		}
@@ -166,8 +267,10 @@ func (s *Spec) Spent(j *Journal) error {
 	return s.lost(j, nil)
 }
 
-func (s *Spec) refusals(j *Journal) error {
-	return validation.New(s.Method, j.Started, j.Outcomes, j.LeftOut)
+func (s *Spec) refusals(j *Journal, stopped *retrypolicy.StopError) error {
+	e := validation.New(s.Method, j.Started, j.Outcomes, j.LeftOut)
+	e.Stopped = stopped
+	return e
 }
 
 func (s *Spec) lost(j *Journal, last *retrypolicy.Outcome) error {

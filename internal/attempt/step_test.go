@@ -109,7 +109,11 @@ func TestWaitThatCannotFitBeforeTheCallEndsIsNotBegun(t *testing.T) {
 		s := &Spec{Method: "A.B", Retry: retrypolicy.Policy{NumRetries: 5}}
 		_, d := judge(s, 1, nil, io.EOF, room)
 		assert.Equal(t, tc.want, d.Action, "%v left", tc.left)
-		assert.Equal(t, io.EOF, d.Err, "the attempt's error, not a timeout")
+		require.ErrorIs(t, d.Err, io.EOF, "the attempt's error, not a timeout")
+		if tc.want == End {
+			assert.Equal(t, retrypolicy.StopCallTimeout, d.Stop)
+			require.ErrorContains(t, d.Err, "EOF; not retried: the wait of 1s does not fit into")
+		}
 
 		s.Validators = []Validator{func(any, retrypolicy.Attempt) error { return errors.New("no good") }}
 		_, d = judge(s, 1, "r", nil, room)

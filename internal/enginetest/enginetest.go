@@ -65,7 +65,8 @@ func (e Engine) Real() bool { return e == InPlace || e == OnServer }
 // Timeout bounds a call of Run.
 const Timeout = 60 * time.Second
 
-// Run runs one call of a method, in a workflow where there are some.
+// Run runs one call of a method, in a workflow where there are some. Jitter
+// comes from testsuite.Seeded(1) in every engine.
 func Run[S, In, Out any](t *testing.T, e Engine, d *activity.Definition[S], h *activity.MethodHandle[S, In, Out], impl S, in In) (Out, error) {
 	t.Helper()
 	workflow := func(ctx sdkworkflow.Context, in In) (Out, error) { return h.Execute(ctx, in).Get(ctx) }
@@ -90,7 +91,7 @@ func Run[S, In, Out any](t *testing.T, e Engine, d *activity.Definition[S], h *a
 		Start(t, c, queue, func(w *worker.Worker) {
 			worker.Register(w, d, impl)
 			w.RegisterWorkflow(workflow)
-		})
+		}, worker.Random(testsuite.Seeded(1)))
 		ctx, cancel := context.WithTimeout(t.Context(), Timeout)
 		defer cancel()
 		run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, workflow, in)
@@ -110,9 +111,9 @@ func Client(t testing.TB) client.Client {
 func Queue(t testing.TB) string { return t.Name() + "-" + rand.Text()[:8] }
 
 // Start runs a worker until t ends.
-func Start(t testing.TB, c client.Client, queue string, register func(w *worker.Worker)) *worker.Worker {
+func Start(t testing.TB, c client.Client, queue string, register func(w *worker.Worker), refine ...worker.Option) *worker.Worker {
 	t.Helper()
-	w := worker.New(c, queue, worker.Options{WorkerStopTimeout: 2 * time.Second})
+	w := worker.New(c, queue, worker.Options{WorkerStopTimeout: 2 * time.Second}, refine...)
 	register(w)
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)

@@ -1,0 +1,141 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// Names of the metrics that the engine counts in the activity's own metrics
+// handler, which adds the activity type, the task queue and the namespace.
+const (
+	MetricAttempts        = "concurry_attempts"
+	MetricAttemptsFailed  = "concurry_attempts_failed"
+	MetricAttemptsRefused = "concurry_attempts_refused"
+	MetricAttemptsLost    = "concurry_attempts_lost"
+	MetricRetries         = "concurry_retries"
+	MetricRetryWait       = "concurry_retry_wait"
+	MetricGiveUps         = "concurry_give_ups"
+	// TagStop is the tag of MetricGiveUps: a retrypolicy.Stop.
+	TagStop = "stop"
+)
+
+// count notes an event in metrics. A call that succeeds at once costs one
+// counter and no tags.
+func count(m client.MetricsHandler, e *retrypolicy.Event) {
+	m.Counter(MetricAttempts).Inc(1)
+	switch e.Verdict {
+	case retrypolicy.Failed:
+		m.Counter(MetricAttemptsFailed).Inc(1)
+	case retrypolicy.Refused:
+		m.Counter(MetricAttemptsRefused).Inc(1)
+	case retrypolicy.Lost:
+		m.Counter(MetricAttemptsLost).Inc(1)
+	}
+	switch e.Decision {
+	case retrypolicy.Retry:
+		m.Counter(MetricRetries).Inc(1)
+		m.Timer(MetricRetryWait).Record(e.Wait)
+	case retrypolicy.GiveUp:
+		m.WithTags(map[string]string{TagStop: string(e.Stop)}).Counter(MetricGiveUps).Inc(1)
+	}
+}
+
+// observed tells whether anybody but the metrics wants to know.
+func (e *execution) observed() bool { return len(e.spec.Observers)+len(e.host.Observers) > 0 }
+
+// tell notes an event in metrics, and tells the observers.
+func (e *execution) tell(ctx context.Context, event retrypolicy.Event) {
+	count(e.out.Next.GetMetricsHandler(ctx), &event)
+	if !e.observed() {
+		return
+	}
+	for _, observers := range [][]retrypolicy.Observer{e.spec.Observers, e.host.Observers} {
+		if err := notify(ctx, observers, event); err != nil {
+			e.out.Next.GetLogger(ctx).Error("An observer of attempts panicked.", "Error", err)
+		}
+	}
+}
+
+// accepted tells of a result that nobody had to judge.
+func (e *execution) accepted(ctx context.Context, a retrypolicy.Attempt) {
+	if !e.observed() {
+		e.out.Next.GetMetricsHandler(ctx).Counter(MetricAttempts).Inc(1)
+		return
+	}
+	e.tell(ctx, retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Accepted, Decision: retrypolicy.Accept})
+}
+
+// tellCanceled tells of an attempt that a cancellation has ended.
+func (e *execution) tellCanceled(ctx context.Context, err error, a retrypolicy.Attempt) {
+	e.tell(ctx, retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Failed, Err: err, Decision: retrypolicy.GiveUp, Stop: retrypolicy.StopCanceled})
+}
+
+// notify tells observers of an event; the error is of those that panicked.
+func notify(ctx context.Context, observers []retrypolicy.Observer, event retrypolicy.Event) (problems error) {
+	for _, o := range observers {
+		problems = errors.Join(problems, notifyOne(ctx, o, event))
+	}
+	return problems
+}
+
+func notifyOne(ctx context.Context, o retrypolicy.Observer, event retrypolicy.Event) (problem error) {
+	defer Recovered(&problem)
+	o(ctx, event)
+	return nil
+}
+
+// logProblem is where a call in this process has its panicking filters and
+// observers reported.
+func logProblem(ctx context.Context, what, method string, problem error) {
+	if problem != nil {
+		slog.Default().ErrorContext(ctx, what, "method", method, "error", problem)
+	}
+}
+
+// event is what is told about a decision.
+func (d *Decision) event(a retrypolicy.Attempt) retrypolicy.Event {
+	event := retrypolicy.Event{Attempt: a, Verdict: d.Verdict, Err: d.Cause}
+	switch d.Action {
+	case Accept:
+		event.Decision = retrypolicy.Accept
+	case End:
+		event.Decision, event.Stop = retrypolicy.GiveUp, d.Stop
+	case WaitHere, WaitServer:
+		event.Decision, event.Wait, event.OnServer = retrypolicy.Retry, d.Delay, d.Action == WaitServer
+	}
+	return event
+}
+
+// tellLost tells of the attempts whose loss was found out when this server
+// attempt began.
+func (e *execution) tellLost(ctx context.Context) {
+	j := &e.heart.journal
+	for i := len(j.Outcomes) - j.found; i < len(j.Outcomes); i++ {
+		o := j.Outcomes[i]
+		if o.Verdict != retrypolicy.Lost {
+			continue // the activity was reset, and this was before
+		}
+		event := retrypolicy.Event{
+			Attempt: retrypolicy.Attempt{Number: o.Attempt, Method: e.spec.Method, Call: past{e, j.Outcomes[:i:i]}},
+			Verdict: retrypolicy.Lost, Err: errors.New(o.Reason), Decision: retrypolicy.Retry, OnServer: true,
+		}
+		if i == len(j.Outcomes)-1 && e.spec.spent(j) {
+			event.Decision, event.OnServer, event.Stop = retrypolicy.GiveUp, false, retrypolicy.StopSpent
+		}
+		e.tell(ctx, event)
+	}
+}
+
+// past is a call as it was before an earlier attempt.
+type past struct {
+	retrypolicy.Call
+	outcomes []retrypolicy.Outcome
+}
+
+// Previous implements retrypolicy.Call.
+func (p past) Previous() []retrypolicy.Outcome { return p.outcomes }

@@ -1,0 +1,267 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	sdkactivity "go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/internal/attempt"
+	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/testsuite"
+	"github.com/concurry-go/concurry/worker"
+)
+
+// events are what an observer was told.
+type events struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (e *events) observe(_ context.Context, event retrypolicy.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	text := fmt.Sprintf("%s %d %s: %s", event.Method, event.Number, event.Verdict, event.Decision)
+	if event.Stop != "" {
+		text += ", " + string(event.Stop)
+	}
+	if event.Err != nil {
+		text += " (" + event.Err.Error() + ")"
+	}
+	e.all = append(e.all, text)
+}
+
+func (e *events) told() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]string(nil), e.all...)
+}
+
+// counters is a metrics handler that adds up, as Temporal's SDK takes one.
+type counters struct {
+	mu     *sync.Mutex
+	values map[string]int64
+	stop   string
+}
+
+func newCounters() *counters { return &counters{mu: &sync.Mutex{}, values: map[string]int64{}} }
+
+func (c *counters) WithTags(tags map[string]string) client.MetricsHandler {
+	if stop, ok := tags[attempt.TagStop]; ok {
+		return &counters{mu: c.mu, values: c.values, stop: "{stop=" + stop + "}"}
+	}
+	return c
+}
+
+func (c *counters) Counter(name string) client.MetricsCounter {
+	return counter(func(n int64) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.values[name+c.stop] += n
+	})
+}
+
+func (*counters) Gauge(string) client.MetricsGauge { return nothing{} }
+
+func (c *counters) Timer(name string) client.MetricsTimer {
+	return timer(func(time.Duration) { c.Counter(name).Inc(1) })
+}
+
+type (
+	counter func(n int64)
+	timer   func(d time.Duration)
+	nothing struct{}
+)
+
+func (c counter) Inc(n int64)          { c(n) }
+func (t timer) Record(d time.Duration) { t(d) }
+func (nothing) Update(float64)         {}
+
+// ours are the engine's own metrics.
+func (c *counters) ours() map[string]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	values := maps.Clone(c.values)
+	maps.DeleteFunc(values, func(name string, _ int64) bool { return !strings.HasPrefix(name, "concurry_") })
+	return values
+}
+
+func TestMetricsCountAttemptsRetriesAndGiveUps(t *testing.T) {
+	t.Parallel()
+	queue, metrics := Queue(t), newCounters()
+	c := testsuite.Dial(t, testsuite.Server(t), client.Options{
+		Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)), MetricsHandler: metrics,
+	})
+	refuse := func(s string, _ retrypolicy.Attempt) error {
+		if s == "bad" {
+			return errors.New("no good")
+		}
+		return nil
+	}
+	script := map[string][]string{"recovers": {"bad", "error", "good"}, "does not": {"error", "bad", "bad"}, "at once": {"good"}}
+	var mu sync.Mutex
+	impl := &scripted{body: func(_ context.Context, _ int, in string) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		out := script[in][0]
+		script[in] = script[in][1:]
+		if out == "error" {
+			return "", errors.New("service away")
+		}
+		return out, nil
+	}}
+	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 2}, refuse)
+	plain, plainly := activity.Define[*scripted]("Plain", activity.Options{Retry: retrypolicy.Policy{NumRetries: 1}, CallTimeout: time.Minute}), &scripted{
+		body: func(_ context.Context, _ int, in string) (string, error) { return in, nil },
+	}
+	unjudged := activity.Method(plain, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	var seen events
+	Start(t, c, queue, func(w *worker.Worker) {
+		worker.Register(w, d, impl)
+		worker.Register(w, plain, plainly)
+	}, worker.Observe(seen.observe))
+	for in := range map[string]bool{"recovers": true, "does not": false, "at once": true} {
+		_, _ = submit(t, c, do, queue, in).Get(t.Context())
+	}
+	_, err := submit(t, c, unjudged, queue, "x").Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int64{
+		attempt.MetricAttempts: 8, attempt.MetricAttemptsFailed: 2, attempt.MetricAttemptsRefused: 3,
+		attempt.MetricRetries: 4, attempt.MetricRetryWait: 4, attempt.MetricGiveUps + "{stop=retries spent}": 1,
+	}, metrics.ours())
+	assert.Len(t, seen.told(), 8)
+	assert.Contains(t, seen.told(), "Plain.Do 1 accepted: accept", "also where nothing has to be judged")
+}
+
+// The table in docs/observability.md has every metric there is, and no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/observability.md")
+	require.NoError(t, err)
+	var documented []string
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if name, ok := strings.CutPrefix(line, "| `concurry_"); ok {
+			name, _, _ = strings.Cut(name, "`")
+			documented = append(documented, "concurry_"+name)
+		}
+	}
+	assert.Equal(t, []string{
+		attempt.MetricAttempts, attempt.MetricAttemptsFailed, attempt.MetricAttemptsRefused, attempt.MetricAttemptsLost,
+		attempt.MetricRetries, attempt.MetricRetryWait, attempt.MetricGiveUps,
+	}, documented)
+}
+
+// The first server attempt is one of a worker without the engine.
+func TestLostAttemptIsToldOfByTheWorkerThatFindsOut(t *testing.T) {
+	t.Parallel()
+	queue, c := Queue(t), Client(t)
+	var seen events
+	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("no disk") }}
+	d, do := define(t, OnServer, retrypolicy.Policy{NumRetries: 1})
+	started := make(chan struct{})
+	bare := sdkworker.New(c, queue, sdkworker.Options{})
+	bare.RegisterActivityWithOptions(func(context.Context, string) (string, error) {
+		close(started)
+		return "", temporal.NewApplicationErrorWithOptions("from a worker without the engine", "", temporal.ApplicationErrorOptions{
+			NextRetryDelay: time.Second, // until then it has stopped
+		})
+	}, sdkactivity.RegisterOptions{Name: "Scripted.Do"})
+	require.NoError(t, bare.Start())
+	call := submit(t, c, do, queue, "")
+	<-started
+	bare.Stop()
+	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) }, worker.Observe(seen.observe))
+	_, err := call.Get(t.Context())
+	require.ErrorContains(t, err, "no disk")
+	assert.Equal(t, []string{
+		"Scripted.Do 1 lost: retry (left no outcome: its worker was shut down, killed or cut off)",
+		"Scripted.Do 2 failed: give up, retries spent (no disk)",
+	}, seen.told())
+}
+
+func TestCancellationAndShutdownAreToldOf(t *testing.T) {
+	t.Parallel()
+	queue, c := Queue(t), Client(t)
+	var seen events
+	running := make(chan struct{}, 10)
+	impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+		running <- struct{}{}
+		<-ctx.Done()
+		return "", ctx.Err()
+	}}
+	d := activity.Define[*scripted]("Scripted", activity.Options{
+		Retry: retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second,
+		Observers: []retrypolicy.Observer{seen.observe},
+	})
+	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	first := worker.New(c, queue, worker.Options{WorkerStopTimeout: time.Millisecond})
+	worker.Register(first, d, impl)
+	require.NoError(t, first.Start())
+	call := submit(t, c, do, queue, "")
+	<-running
+	first.Stop()
+	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
+	<-running
+	require.NoError(t, call.Cancel(t.Context(), "enough"))
+	_, err := call.Get(t.Context())
+	require.Error(t, err)
+	assert.Equal(t, []string{
+		"Scripted.Do 1 lost: retry (attempt 1 was cut off: worker is now shutdown)",
+		"Scripted.Do 2 failed: give up, canceled (context canceled)",
+	}, seen.told())
+}
+
+func TestObserverThatPanicsChangesNothing(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		impl := &scripted{body: func(_ context.Context, n int, in string) (string, error) {
+			if n == 1 {
+				return "", errors.New("not yet")
+			}
+			return in, nil
+		}}
+		var seen events
+		d := activity.Define[*scripted]("Scripted", activity.Options{
+			Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}), CallTimeout: time.Minute,
+			Observers: []retrypolicy.Observer{
+				func(context.Context, retrypolicy.Event) { panic("out of cheese") },
+				seen.observe,
+			},
+		})
+		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		out, err := Run(t, e, d, do, impl, "x")
+		require.NoError(t, err)
+		assert.Equal(t, "x", out)
+		assert.Equal(t, []string{"Scripted.Do 1 failed: retry (not yet)", "Scripted.Do 2 accepted: accept"}, seen.told())
+	})
+}
+
+func TestBadOptionsOfAWorkerAreTold(t *testing.T) {
+	t.Parallel()
+	for want, o := range map[string]worker.Option{
+		"worker: Observe: observer 0 is nil": worker.Observe(nil),
+		"worker: Random: the source is nil":  worker.Random(nil),
+		"worker: option 0 is nil":            nil,
+	} {
+		_, err := worker.NewPlugin(o)
+		require.EqualError(t, err, want)
+		err = worker.New(Client(t), Queue(t), worker.Options{}, o).Start()
+		require.ErrorContains(t, err, want)
+	}
+}
