@@ -1,6 +1,6 @@
 # Everything here needs Go alone, and no network but a Go module proxy.
 # Modules tied together by go.work; devserver and tools stand alone.
-WORK_MODULES := . ./samples ./bench ./test
+WORK_MODULES := . ./samples ./bench ./conformance ./test
 ALONE        := devserver
 
 GO ?= go
@@ -14,7 +14,7 @@ help: ## Print this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 .PHONY: test
-test: test-race test-modules test-devserver ## Every module's tests, with a real Temporal server inside
+test: test-race test-modules test-parity test-devserver ## Every module's tests, with a real Temporal server inside
 
 # The server is a child process, so the race detector costs it nothing.
 .PHONY: test-race
@@ -23,7 +23,16 @@ test-race:
 
 .PHONY: test-modules
 test-modules:
-	$(GO) test -timeout 15m -parallel 16 ./samples/... ./bench/... ./test/fire/...
+	$(GO) test -timeout 15m -parallel 16 ./samples/... ./bench/... ./conformance/internal/... ./test/fire/...
+
+# The specification as tests; also fails where a row of docs/parity.md has none.
+.PHONY: test-parity
+test-parity:
+	$(GO) run ./conformance/cmd/parity
+
+.PHONY: parity
+parity: ## Run the specification's tests and write docs/parity.md: rows proven / rows in all
+	$(GO) run ./conformance/cmd/parity -write
 
 .PHONY: test-devserver
 test-devserver:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
@@ -83,7 +84,7 @@ func (c *Call[Out]) Get(ctx context.Context) (Out, error) {
 	if err == nil {
 		return out, nil
 	}
-	if cause := context.Cause(ctx); cause != nil && isRequestError(err) {
+	if cause := endOf(ctx); cause != nil && isRequestError(err) {
 		return out, c.failed("Get", fmt.Errorf("%w; it goes on", cause))
 	}
 	if isNotFound(err) {
@@ -153,6 +154,15 @@ func bare(err error) error {
 		})
 	}
 	return err
+}
+
+// endOf is why ctx has ended, or is about to: a request can notice a deadline
+// before the context itself does.
+func endOf(ctx context.Context) error {
+	if d, ok := ctx.Deadline(); ok && time.Until(d) <= 0 {
+		<-ctx.Done()
+	}
+	return context.Cause(ctx)
 }
 
 // isRequestError tells that a request ended, as opposed to the call.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,7 +126,8 @@ func variables(prefix string) string {
 	return strings.Join(names, ", ")
 }
 
-// envJSON is a variable's value as JSON of the type that its key has.
+// envJSON is a variable's value as JSON of the type that its key has, or else
+// as text, which the key then refuses.
 func envJSON(key, value string) json.RawMessage {
 	var v any = value
 	switch key {
@@ -136,16 +138,18 @@ func envJSON(key, value string) json.RawMessage {
 			names[i] = strings.TrimSpace(name)
 		}
 		v = names
-	default:
-		if f, err := strconv.ParseFloat(value, 64); err == nil && key != "num_retries" {
-			v = f
-		} else if n, err := strconv.Atoi(value); err == nil && key == "num_retries" {
+	case "num_retries":
+		if n, err := strconv.Atoi(value); err == nil {
 			v = n
+		}
+	default:
+		if f, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) {
+			v = f
 		}
 	}
 	raw, err := json.Marshal(v)
-	if err != nil { // NaN and infinities, which no key takes
-		raw, _ = json.Marshal(value)
+	if err != nil {
+		return nil // which no key takes
 	}
 	return raw
 }

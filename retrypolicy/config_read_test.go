@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 	"pgregory.net/rapid"
 
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -48,12 +47,6 @@ func TestConfigIsWrittenBackUnchanged(t *testing.T) {
 		require.NoError(t, json.Unmarshal(data, &fromJSON))
 		require.Equal(t, c, fromJSON)
 
-		data, err = yaml.Marshal(c)
-		require.NoError(t, err)
-		var fromYAML retrypolicy.Config
-		require.NoError(t, yaml.Unmarshal(data, &fromYAML), "%s", data)
-		require.Equal(t, c, fromYAML, "%s", data)
-
 		fromEnv, err := retrypolicy.ConfigFromEnv("P_", c.Env("P_"))
 		require.NoError(t, err)
 		require.Equal(t, c, fromEnv)
@@ -78,15 +71,8 @@ func TestConfigDocumentsAreWrittenBackByteForByte(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, want, string(data))
 
-	document := "num_retries: 5\nretry_on:\n    - network\nretry_algorithm: fibonacci\nretry_wait: 0.5\nretry_jitter: 0\n"
-	var c retrypolicy.Config
-	require.NoError(t, yaml.Unmarshal([]byte(document), &c))
-	data, err = yaml.Marshal(c)
-	require.NoError(t, err)
-	assert.Equal(t, document, string(data))
-
 	environ := []string{"P_NUM_RETRIES=5", "P_RETRY_ON=network,overloaded", "P_RETRY_ALGORITHM=linear", "P_RETRY_WAIT=0.25"}
-	c, err = retrypolicy.ConfigFromEnv("P_", environ)
+	c, err := retrypolicy.ConfigFromEnv("P_", environ)
 	require.NoError(t, err)
 	assert.Equal(t, environ, c.Env("P_"))
 }
@@ -121,26 +107,6 @@ func TestConfigRefusesWhatItDoesNotKnow(t *testing.T) {
 	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {}, "A": {}}`), &all), `A "{}": must not stand twice`)
 	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"A": x "1": no such key`)
 	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"B": y "1": no such key`)
-}
-
-func TestConfigRefusesWhatItDoesNotKnowInYAML(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"retry_wiat: 1":                  `retry_wiat "1": no such key`,
-		"num_retries: many":              `num_retries "\"many\"": must be a whole number`,
-		"retry_wait: .inf":               `retry_wait "+Inf": must be a finite number`,
-		"retry_on: {a: 1}":               `must be a name or a list of names`,
-		"num_retries: 1\nnum_retries: 2": "already defined",
-		"- 1":                            "cannot unmarshal",
-	} {
-		var c retrypolicy.Config
-		require.ErrorContains(t, yaml.Unmarshal([]byte(text), &c), want, text)
-		assert.Zero(t, c, text)
-	}
-	var all retrypolicy.Configs
-	require.NoError(t, yaml.Unmarshal([]byte("\"*\": {num_retries: 2, retry_on: network}\nFetch: {num_retries: 9}\n"), &all))
-	nine := 9
-	assert.Equal(t, retrypolicy.Config{NumRetries: &nine, RetryOn: []string{"network"}}, all.For("Fetch"))
 }
 
 func TestConfigFromEnvRefusesWhatItDoesNotKnow(t *testing.T) {
@@ -227,28 +193,6 @@ func FuzzConfig(f *testing.F) {
 		}
 		var back retrypolicy.Config
 		if err := json.Unmarshal(written, &back); err != nil {
-			t.Fatalf("%s was written as %s: %v", data, written, err)
-		}
-		assert.Equal(t, c, back)
-	})
-}
-
-func FuzzConfigYAML(f *testing.F) {
-	f.Add([]byte("num_retries: 3\nretry_on: [a, b]\nretry_wait: 0.5\n"))
-	f.Add([]byte("{retry_jitter: .nan, ? [1]: 2}"))
-	f.Add([]byte("&a num_retries: 3\nretry_wait: *a\n<<: {retry_jitter: 1}"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var c retrypolicy.Config
-		if yaml.Unmarshal(data, &c) != nil {
-			return
-		}
-		checkConfig(t, c)
-		written, err := yaml.Marshal(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back retrypolicy.Config
-		if err := yaml.Unmarshal(written, &back); err != nil {
 			t.Fatalf("%s was written as %s: %v", data, written, err)
 		}
 		assert.Equal(t, c, back)

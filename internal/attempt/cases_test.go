@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,7 +118,7 @@ func TestRetriesOfACallAreThoseOfItsCases(t *testing.T) {
 		left[len(kinds)] = p.NumRetries
 		require.NoError(t, p.Check())
 		s := &Spec{Retry: p, Validators: []Validator{refuse}}
-		causes := append(kinds, io.EOF, nil) // nil is a result, which is refused
+		causes := slices.Concat(kinds, []error{io.EOF, nil}) // nil is a result, which is refused
 		j := &Journal{ServerAttempt: 1}
 		for {
 			require.Less(t, j.Started, p.Attempts())
