@@ -159,7 +159,7 @@ func bare(err error) error {
 // endOf is why ctx has ended, or is about to: a request can notice a deadline
 // before the context itself does.
 func endOf(ctx context.Context) error {
-	if d, ok := ctx.Deadline(); ok && time.Until(d) <= 0 {
+	if d, ok := ctx.Deadline(); ok && time.Until(d) < 100*time.Millisecond {
 		<-ctx.Done()
 	}
 	return context.Cause(ctx)
