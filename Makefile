@@ -1,6 +1,7 @@
 # Everything here needs Go alone, and no network but a Go module proxy.
 # Modules tied together by go.work; devserver and tools stand alone.
-WORK_MODULES := . ./samples ./bench ./conformance ./test
+CONTRIB      := ./contrib/jsonschema ./contrib/structtags ./contrib/opentelemetry
+WORK_MODULES := . ./samples ./bench ./conformance ./test $(CONTRIB)
 ALONE        := devserver
 
 GO ?= go
@@ -24,6 +25,7 @@ test-race:
 .PHONY: test-modules
 test-modules:
 	$(GO) test -timeout 15m -parallel 16 ./samples/... ./bench/... ./conformance/internal/... ./test/fire/...
+	$(GO) test -race -timeout 15m $(CONTRIB:%=%/...)
 
 # The specification as tests; also fails where a row of docs/parity.md has none.
 .PHONY: test-parity

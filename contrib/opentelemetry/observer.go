@@ -1,0 +1,62 @@
+package opentelemetry
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+const (
+	// eventName is one for all, so that a backend can group by it.
+	eventName = "concurry.attempt"
+	// maxReason is a reason's bytes, as many as Temporal's side of a call
+	// keeps: a panic's has a stack, and a span is kept in memory.
+	maxReason = 1 << 10
+)
+
+// SpanEvents is a retrypolicy.Observer, for worker.Observe or
+// activity.Options.Observers: it adds an event to the span in ctx. It does
+// nothing where that is not recorded. Safe for concurrent use, as spans are.
+func SpanEvents(ctx context.Context, e retrypolicy.Event) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	attributes := append(make([]attribute.KeyValue, 0, 8),
+		attribute.String("concurry.method", e.Method),
+		attribute.Int("concurry.attempt", e.Number),
+		attribute.String("concurry.verdict", string(e.Verdict)),
+		attribute.String("concurry.decision", string(e.Decision)),
+		attribute.Float64("concurry.elapsed", e.Elapsed().Seconds()),
+	)
+	if e.Err != nil {
+		attributes = append(attributes, attribute.String("concurry.reason", reason(e.Err)))
+	}
+	switch e.Decision {
+	case retrypolicy.Retry:
+		attributes = append(attributes, attribute.Float64("concurry.wait", e.Wait.Seconds()), attribute.Bool("concurry.wait_on_server", e.OnServer))
+	case retrypolicy.GiveUp:
+		attributes = append(attributes, attribute.String("concurry.stop", string(e.Stop)))
+	}
+	span.AddEvent(eventName, trace.WithAttributes(attributes...))
+}
+
+// reason is the error's text, cut at a rune's border. Exporters refuse a whole
+// batch for a string that is not UTF-8.
+func reason(err error) string {
+	const ellipsis = "…"
+	text := strings.ToValidUTF8(err.Error(), "\uFFFD")
+	if len(text) <= maxReason {
+		return text
+	}
+	keep := maxReason - len(ellipsis)
+	for !utf8.RuneStart(text[keep]) {
+		keep--
+	}
+	return text[:keep] + ellipsis
+}
