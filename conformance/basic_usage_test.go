@@ -49,12 +49,12 @@ func TestOverview(t *testing.T) {
 			seen = append(seen, fmt.Sprintf("%d %s %v %v %v", a.Number, a.Method, a.Args(), err, a.Elapsed() >= 0))
 			return true
 		}}}
-		call{policy: p, body: fails(errConnection), prompt: "Dune?"}.run(t, e)
+		call{policy: p, body: fails(errConnection), prompt: "Dune?", anew: func(*call) { seen = nil }}.run(t, e)
 		assert.Equal(t, []string{"1 Model.Ask [Dune?] connection reset true"}, seen)
 	})
 	within(t, servers, "actor-side execution: retries happen on the worker", "`Policy.InPlace`, one second by default", func(t *testing.T, e Engine) {
 		var serverAttempts []int32
-		o := call{policy: retrypolicy.Policy{NumRetries: 2}, body: func(ctx context.Context, n int, _ string) (Reply, error) {
+		o := call{policy: retrypolicy.Policy{NumRetries: 2}, anew: func(*call) { serverAttempts = nil }, body: func(ctx context.Context, n int, _ string) (Reply, error) {
 			serverAttempts = append(serverAttempts, activity.GetInfo(ctx).Attempt)
 			if n < 3 {
 				return Reply{}, errConnection

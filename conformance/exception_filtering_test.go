@@ -78,7 +78,7 @@ func TestCustomExceptionFilters(t *testing.T) {
 	everywhere(t, "a filter is not asked when its answer cannot matter", "after the last attempt, for `retrypolicy.Permanent`", func(t *testing.T, e Engine) {
 		asked := 0
 		p := only(func(error, retrypolicy.Attempt) bool { asked++; return true })
-		call{policy: p, body: fails(errBug)}.run(t, e)
+		call{policy: p, body: fails(errBug), anew: func(*call) { asked = 0 }}.run(t, e)
 		assert.Equal(t, 3, asked)
 		call{policy: p, body: fails(retrypolicy.Permanent(errBug))}.run(t, e)
 		assert.Equal(t, 3, asked)
@@ -112,14 +112,14 @@ func TestContextInFilters(t *testing.T) {
 			seen = append(seen, a)
 			return true
 		})
-		o = call{policy: p, body: body, prompt: "Dune?"}.run(t, e)
+		o = call{policy: p, body: body, prompt: "Dune?", anew: func(*call) { seen = nil }}.run(t, e)
 		return seen, o
 	}
 	everywhere(t, "exception", "the filter's first argument", func(t *testing.T, e Engine) {
 		var got []error
 		p := only(func(err error, _ retrypolicy.Attempt) bool { got = append(got, err); return true })
 		original := &HTTPError{429}
-		call{policy: p, body: fails(original)}.run(t, e)
+		call{policy: p, body: fails(original), anew: func(*call) { got = nil }}.run(t, e)
 		require.Len(t, got, 3)
 		for _, err := range got {
 			assert.ErrorIs(t, err, original, "the Go error itself, since filters run on the worker")
@@ -137,7 +137,7 @@ func TestContextInFilters(t *testing.T) {
 		var elapsed []time.Duration
 		p := only(func(_ error, a retrypolicy.Attempt) bool { elapsed = append(elapsed, a.Elapsed()); return true })
 		p.Wait, p.Backoff, p.Jitter = pause, retrypolicy.Constant, retrypolicy.NoJitter
-		call{policy: p, body: fails(errConnection)}.run(t, e)
+		call{policy: p, body: fails(errConnection), anew: func(*call) { elapsed = nil }}.run(t, e)
 		require.Len(t, elapsed, 3)
 		for i, got := range elapsed {
 			assert.GreaterOrEqual(t, got, time.Duration(i)*pause, "after %d waits", i)

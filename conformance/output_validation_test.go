@@ -59,7 +59,7 @@ func TestMultipleValidators(t *testing.T) {
 		asked := 0
 		second := func(r Reply, a retrypolicy.Attempt) error { asked++; return confident(r, a) }
 		o := call{
-			policy: retrypolicy.Policy{NumRetries: 3}, until: until(hasText, second),
+			policy: retrypolicy.Policy{NumRetries: 3}, until: until(hasText, second), anew: func(*call) { asked = 0 },
 			body: says(Reply{Confidence: 1}, Reply{Text: "x"}, Reply{Text: "x", Confidence: 0.9}),
 		}.run(t, e)
 		require.NoError(t, o.err)

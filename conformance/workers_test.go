@@ -228,8 +228,9 @@ func TestAllExecutionModes(t *testing.T) {
 	within(t, servers, "distributed: any number of worker processes on one task queue", "`worker.New` in each; durable", func(t *testing.T, e Engine) {
 		d, process, _ := multiplier(e)
 		queue, c := Queue(t), Client(t)
+		shared := &Multiplier{By: 10} // the state is one, and fails once for each value
 		for range 3 {
-			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, &Multiplier{By: 10}) })
+			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, shared) })
 		}
 		outs, err := process.With(activity.CallOptions{TaskQueue: queue}).SubmitMap(t.Context(), c, []int{1, 2, 3, 4, 5, 6, 7, 8, 9})
 		require.NoError(t, err)
@@ -275,7 +276,7 @@ func TestContextAwareValidation(t *testing.T) {
 			seen = append(seen, fmt.Sprint(a.Elapsed() >= 0, before))
 			return errors.New(r.Text + " is no good")
 		}
-		call{policy: retrypolicy.Policy{NumRetries: 2}, until: until(curious), body: says(Reply{Text: "a"}, Reply{Text: "b"}, Reply{Text: "c"})}.run(t, e)
+		call{policy: retrypolicy.Policy{NumRetries: 2}, until: until(curious), anew: func(*call) { seen = nil }, body: says(Reply{Text: "a"}, Reply{Text: "b"}, Reply{Text: "c"})}.run(t, e)
 		assert.Equal(t, []string{
 			"true []", "true [1aa is no good<nil>]", "true [1aa is no good<nil> 2bb is no good<nil>]",
 		}, seen)

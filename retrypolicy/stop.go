@@ -2,6 +2,7 @@ package retrypolicy
 
 import (
 	"errors"
+	"strings"
 
 	"go.temporal.io/sdk/temporal"
 )
@@ -48,38 +49,48 @@ type StopError struct {
 // Error is the last error's text, and why it was not retried.
 func (e *StopError) Error() string {
 	if e.Err == nil {
-		return "not retried: " + e.Detail
+		return prefix + e.Detail
 	}
-	return e.Err.Error() + e.Suffix()
+	return e.Err.Error() + "; " + prefix + e.Detail
 }
 
-// Suffix is what Error says after the last error's text.
-func (e *StopError) Suffix() string { return "; not retried: " + e.Detail }
+const prefix = "not retried: "
 
 // Unwrap is the last error.
 func (e *StopError) Unwrap() error { return e.Err }
 
-// ToTemporal is the error as it travels, with cause behind it.
+// ToTemporal is the error as it travels: as the first cause of the call's own
+// error, which keeps its message, with cause behind it.
 func (e *StopError) ToTemporal(cause error) error {
-	return temporal.NewApplicationErrorWithOptions(e.Detail, StopType, temporal.ApplicationErrorOptions{
+	return temporal.NewApplicationErrorWithOptions(prefix+e.Detail, StopType, temporal.ApplicationErrorOptions{
 		NonRetryable: true, Cause: cause, Details: []any{string(e.Stop)},
 	})
 }
 
 // StopOf tells why a call ended that had retries left, on either side of the
-// wire; the text says more. ok is false for calls that ended in any other way.
+// wire. ok is false for calls that ended in any other way.
 func StopOf(err error) (stop Stop, ok bool) {
+	e := FindStop(err)
+	if e == nil {
+		return "", false
+	}
+	return e.Stop, true
+}
+
+// FindStop is the StopError in err's chain, wherever err comes from; nil if
+// there is none. Behind the wire it has no Err.
+func FindStop(err error) *StopError {
 	if e, ok := errors.AsType[*StopError](err); ok {
-		return e.Stop, true
+		return e
 	}
 	for err != nil {
 		if app, ok := err.(*temporal.ApplicationError); ok && app.Type() == StopType { //nolint:errorlint // the chain is walked here
-			var s string
-			if app.Details(&s) == nil {
-				return Stop(s), true
+			var stop string
+			if app.Details(&stop) == nil {
+				return &StopError{Stop: Stop(stop), Detail: strings.TrimPrefix(app.Message(), prefix)}
 			}
 		}
 		err = errors.Unwrap(err)
 	}
-	return "", false
+	return nil
 }

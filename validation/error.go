@@ -180,6 +180,7 @@ func (e *RetryValidationError) ToTemporalAs(message string) error {
 	options := temporal.ApplicationErrorOptions{NonRetryable: true}
 	if e.Stopped != nil {
 		options.Cause = e.Stopped.ToTemporal(nil)
+		message = strings.TrimSuffix(message, "; "+e.Stopped.Error()) // the cause says it
 	}
 	if p, err := wire.Seal(wire.Refusals, d); err == nil {
 		options.Details = []any{converter.NewRawValue(p)}
@@ -225,21 +226,10 @@ func find(err error) *RetryValidationError {
 	return nil
 }
 
-// messageOf is what a StopError's cause says.
-func messageOf(err error) string {
-	if app, ok := err.(*temporal.ApplicationError); ok { //nolint:errorlint // the outermost
-		return app.Message()
-	}
-	return ""
-}
-
 // decode also accepts an error of the right type whose details are not ours,
 // from another language or a lost detail, with what its message tells.
 func decode(app *temporal.ApplicationError) (e *RetryValidationError) {
-	var stopped *retrypolicy.StopError
-	if stop, ok := retrypolicy.StopOf(app); ok {
-		stopped = &retrypolicy.StopError{Stop: stop, Detail: messageOf(app.Unwrap())}
-	}
+	stopped := retrypolicy.FindStop(app)
 	e = &RetryValidationError{ValidationErrors: []string{app.Message()}, Stopped: stopped}
 	// The SDK's test environment hands local activities' details over
 	// unencoded, and panics when asked for another type.

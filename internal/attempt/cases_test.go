@@ -210,7 +210,8 @@ func TestStoppedCallKeepsItsErrorOnTheWire(t *testing.T) {
 	got := c.FailureToError(c.ErrorToFailure(final(stopped)))
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, got, &app)
-	assert.Equal(t, "no disk; not retried: the retry budget is spent", app.Message())
+	assert.Equal(t, "no disk", app.Message())
+	assert.Equal(t, "no disk (type: DiskError, retryable: false): not retried: the retry budget is spent (type: RetryStopped, retryable: false): EOF", app.Error())
 	assert.Equal(t, "DiskError", app.Type())
 	assert.True(t, app.NonRetryable())
 	var detail int

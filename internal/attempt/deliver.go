@@ -28,9 +28,8 @@ const (
 func asApplication(err error, o temporal.ApplicationErrorOptions) error {
 	err = retrypolicy.Unmark(err)
 	o.Cause = errors.Unwrap(err)
-	why := ""
 	if stopped, ok := err.(*retrypolicy.StopError); ok { //nolint:errorlint // the engine's own, outermost
-		err, o.Cause, why = stopped.Err, stopped.ToTemporal(stopped.Err), stopped.Suffix()
+		err, o.Cause = stopped.Err, stopped.ToTemporal(errors.Unwrap(stopped.Err))
 	}
 	message := err.Error()
 	if p, ok := errors.AsType[*PanicError](err); ok {
@@ -41,7 +40,7 @@ func asApplication(err error, o temporal.ApplicationErrorOptions) error {
 			message = app.Message()
 		}
 	}
-	return temporal.NewApplicationErrorWithOptions(clean(message+why), wireType(err), o)
+	return temporal.NewApplicationErrorWithOptions(clean(message), wireType(err), o)
 }
 
 // clean makes a text one that protobuf takes.
