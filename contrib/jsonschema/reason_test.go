@@ -129,6 +129,7 @@ func TestAReasonIsBoundedAndCountsWhatHasNoRoom(t *testing.T) {
 		"a long name":    {`{"additionalProperties": false}`, `{"` + long + `": 1}`, "…: is not allowed"},
 		"a long pattern": {`{"pattern": "^` + long + `$"}`, `"x"`, `but is "x"`},
 		"a long path":    {`{"$ref": "#/$defs/a", "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}}`, strings.Repeat("[", 900) + "1" + strings.Repeat("]", 900), "must be array but is number"},
+		"many names":     {`{"items": {"propertyNames": {"maxLength": 1}}}`, "[" + strings.Repeat(`{"ab": 1}, `, 20000) + "{}]", "has 2"},
 		"long lines":     {`{"items": {"enum": ["` + long + `", "` + long + `"]}}`, `["` + strings.Repeat(`x","`, 20) + `"]`, "more"},
 	} {
 		reason := judge(test.schema, test.text)

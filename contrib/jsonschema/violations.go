@@ -13,6 +13,20 @@ import (
 // violations flattens the library's tree of errors, which follows the schema,
 // to what is wrong in the document.
 func violations(e *jsonschema.ValidationError, doc any) []violation {
+	return (&reader{doc: doc}).all(e)
+}
+
+// reader reads the errors about one document.
+type reader struct {
+	doc any
+	// owners are the paths of all properties, by name: made where a name is
+	// wrong, and once, since thousands can be.
+	owners map[string][][]string
+	// places are those of a name in words.
+	places map[string]violation
+}
+
+func (r *reader) all(e *jsonschema.ValidationError) []violation {
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:
 		return each(e.InstanceLocation, k.Missing, "is missing")
@@ -23,28 +37,28 @@ func violations(e *jsonschema.ValidationError, doc any) []violation {
 	case *kind.AdditionalProperties:
 		return each(e.InstanceLocation, k.Properties, "is not allowed")
 	case *kind.AnyOf:
-		return alternatives(e, doc)
+		return r.alternatives(e)
 	case *kind.OneOf:
 		if len(k.Subschemas) == 0 {
-			return alternatives(e, doc)
+			return r.alternatives(e)
 		}
 	case *kind.PropertyNames:
-		return badName(k.Property, e, doc)
+		return []violation{r.badName(k.Property, e)}
 	case *kind.Contains, *kind.MinContains, *kind.ContentSchema:
 		// The causes are about items that need not match, or about another
 		// document.
 	default:
 		if len(e.Causes) > 0 {
-			return ofAll(e.Causes, doc)
+			return r.ofAll(e.Causes)
 		}
 	}
 	return []violation{{path: e.InstanceLocation, what: describe(e.ErrorKind)}}
 }
 
-func ofAll(causes []*jsonschema.ValidationError, doc any) []violation {
+func (r *reader) ofAll(causes []*jsonschema.ValidationError) []violation {
 	var all []violation
 	for _, cause := range causes {
-		all = append(all, violations(cause, doc)...)
+		all = append(all, r.all(cause)...)
 	}
 	return all
 }
@@ -60,7 +74,7 @@ func each(path, properties []string, what string) []violation {
 // alternatives is why none of several schemas matched. One for another type
 // was not what the result was meant to be, null where it may be absent for
 // instance; if that leaves a single one, its violations are the ones to mend.
-func alternatives(e *jsonschema.ValidationError, doc any) []violation {
+func (r *reader) alternatives(e *jsonschema.ValidationError) []violation {
 	here := pointer(e.InstanceLocation)
 	var meant [][]violation
 	var union kind.Type
@@ -81,7 +95,7 @@ func alternatives(e *jsonschema.ValidationError, doc any) []violation {
 				continue
 			}
 		}
-		meant = append(meant, violations(cause, doc))
+		meant = append(meant, r.all(cause))
 	}
 	switch {
 	case len(meant) == 1:
@@ -92,7 +106,7 @@ func alternatives(e *jsonschema.ValidationError, doc any) []violation {
 		return []violation{{path: e.InstanceLocation, what: describe(&union)}}
 	case len(meant) == 0:
 		for _, cause := range e.Causes {
-			meant = append(meant, violations(cause, doc))
+			meant = append(meant, r.all(cause))
 		}
 	}
 	texts := make([]string, len(meant))
@@ -137,35 +151,50 @@ func about(cause *jsonschema.ValidationError, depth int) jsonschema.ErrorKind {
 func sameType(a, b any) bool { return reflect.TypeOf(a) == reflect.TypeOf(b) }
 
 // badName is a property whose name is not allowed. The library (6.0.3) lets
-// siblings overwrite the location of these errors, so the places are all
-// objects with such a property.
-func badName(property string, e *jsonschema.ValidationError, doc any) []violation {
-	what := "its name " + inline(ofAll(e.Causes, doc), pointer(nil))
-	owners := having(property, doc, nil)
-	if len(owners) == 0 {
-		return []violation{{at: quote(property), what: what}}
+// siblings overwrite the location of these errors, so the place is that of all
+// properties of the name.
+func (r *reader) badName(property string, e *jsonschema.ValidationError) violation {
+	v, ok := r.places[property]
+	if !ok {
+		v = r.place(property)
+		r.places[property] = v
 	}
-	slices.SortFunc(owners, func(a, b []string) int { return slices.CompareFunc(a, b, compareTokens) })
-	places := make([]string, len(owners))
-	for i, path := range owners {
-		places[i] = pointer(path)
-	}
-	return []violation{{path: owners[0], at: cut(strings.Join(places, " or "), maxPath), what: what}}
+	v.what = "its name " + inline(r.ofAll(e.Causes), pointer(nil))
+	return v
 }
 
-// having are the paths of all properties of a name.
-func having(property string, doc any, at []string) [][]string {
-	var all [][]string
+func (r *reader) place(property string) violation {
+	if r.owners == nil {
+		r.owners, r.places = map[string][][]string{}, map[string]violation{}
+		r.index(r.doc, nil)
+	}
+	paths := r.owners[property]
+	if len(paths) == 0 {
+		return violation{at: quote(property)}
+	}
+	slices.SortFunc(paths, func(a, b []string) int { return slices.CompareFunc(a, b, compareTokens) })
+	var at string
+	for i, path := range paths {
+		if len(at) > maxPath {
+			break
+		}
+		if i > 0 {
+			at += " or "
+		}
+		at += pointer(path)
+	}
+	return violation{path: paths[0], at: cut(at, maxPath)}
+}
+
+// index fills owners.
+func (r *reader) index(doc any, at []string) {
 	for i, item := range items(doc) {
-		all = append(all, having(property, item, child(at, i))...)
+		r.index(item, child(at, i))
 	}
 	object, _ := doc.(map[string]any)
 	for key, value := range object {
 		path := child(at, key)
-		if key == property {
-			all = append(all, path)
-		}
-		all = append(all, having(property, value, path)...)
+		r.owners[key] = append(r.owners[key], path)
+		r.index(value, path)
 	}
-	return all
 }
