@@ -98,6 +98,8 @@ func Outline() []parity.Heading {
 		{Level: 2, Title: "RetryValidationError (fields)", Blocks: 1},
 		{Level: 2, Title: "Retry Algorithms (constants)", Blocks: 1},
 		{Level: 1, Title: "See Also", Note: "Workers, pools, limits and futures: the packages' own documentation."},
-		{Level: 1, Title: "Beyond the guide"},
+		{Level: 1, Title: "Beyond the guide", Note: "Also: ready validators of [JSON Schemas](../contrib/jsonschema) and " +
+			"[struct tags](../contrib/structtags), and attempts in [OpenTelemetry traces](../contrib/opentelemetry), modules " +
+			"of their own with their own tests; [metrics](observability.md), tested in package worker."},
 	}
 }

@@ -25,6 +25,9 @@ type Event struct {
 	Attempt
 	// Verdict is what became of the attempt.
 	Verdict Verdict
+	// ErrorType is a failed attempt's Temporal application error type, or the
+	// name of its Go error type, as in Outcome.
+	ErrorType string
 	// Err is the error of a failed attempt, the validator's of a refused one,
 	// and says what is known of a lost one. Nil if Decision is Accept.
 	Err error

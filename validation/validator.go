@@ -14,7 +14,9 @@ import (
 // Validator decides whether a result is accepted: nil accepts it, an error
 // says why not. Validators of a method are asked in order until one refuses;
 // one that panics has refused. They run on the worker, by one goroutine per
-// call, after every attempt that returned without an error.
+// call, after every attempt that returned without an error. Of a reason with
+// several lines the error of the call shows the first; all of it is in
+// ValidationErrors, up to 1 KiB behind a server.
 type Validator[T any] func(result T, a retrypolicy.Attempt) error
 
 // ErrRefused is the reason of validators that give none of their own.

@@ -32,6 +32,7 @@
 //	concurry.verdict         string  all       "accepted", "failed", "refused" or "lost"
 //	concurry.decision        string  all       "accept", "retry" or "give up"
 //	concurry.elapsed         double  all       seconds since the call's first attempt started
+//	error.type               string  failed    the error's Temporal type, or its Go type; not for errors without one
 //	concurry.reason          string  an error  its text, or why a validator refused; at most 1 KiB
 //	concurry.wait            double  retry     seconds until the next attempt
 //	concurry.wait_on_server  bool    retry     whether the Temporal server does the waiting

@@ -27,13 +27,16 @@ func SpanEvents(ctx context.Context, e retrypolicy.Event) {
 	if !span.IsRecording() {
 		return
 	}
-	attributes := append(make([]attribute.KeyValue, 0, 8),
+	attributes := append(make([]attribute.KeyValue, 0, 9),
 		attribute.String("concurry.method", e.Method),
 		attribute.Int("concurry.attempt", e.Number),
 		attribute.String("concurry.verdict", string(e.Verdict)),
 		attribute.String("concurry.decision", string(e.Decision)),
 		attribute.Float64("concurry.elapsed", e.Elapsed().Seconds()),
 	)
+	if e.ErrorType != "" {
+		attributes = append(attributes, attribute.String("error.type", e.ErrorType))
+	}
 	if e.Err != nil {
 		attributes = append(attributes, attribute.String("concurry.reason", reason(e.Err)))
 	}

@@ -196,3 +196,16 @@ func TestAnEventOfALostAttemptHasWhatIsKnown(t *testing.T) {
 		"concurry.elapsed": 0.0, "concurry.reason": "its worker is gone", "concurry.wait": 60.0, "concurry.wait_on_server": true,
 	}, attributes(spans.GetSpans()[0].Events[0]))
 }
+
+func TestErrorTypeIsOpenTelemetrysAttribute(t *testing.T) {
+	t.Parallel()
+	exported, tracer := exporter(t)
+	ctx, span := tracer.Start(t.Context(), "caller")
+	require.Error(t, call(ctx, &typedError{}))
+	span.End()
+	assert.Equal(t, "typedError", attributes(exported.GetSpans()[0].Events[0])["error.type"])
+}
+
+type typedError struct{}
+
+func (*typedError) Error() string { return "typed" }

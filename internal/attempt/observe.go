@@ -100,6 +100,9 @@ func logProblem(ctx context.Context, what, method string, problem error) {
 // event is what is told about a decision.
 func (d *Decision) event(a retrypolicy.Attempt) retrypolicy.Event {
 	event := retrypolicy.Event{Attempt: a, Verdict: d.Verdict, Err: d.Cause}
+	if d.Verdict == retrypolicy.Failed && d.Cause != nil {
+		event.ErrorType = TypeOf(d.Cause)
+	}
 	switch d.Action {
 	case Accept:
 		event.Decision = retrypolicy.Accept
