@@ -1,0 +1,97 @@
+package limits
+
+import (
+	"context"
+	"sync"
+)
+
+// With is ctx from which Acquire acquires, and a function that releases
+// whatever is still held of what was acquired so. The engine of package
+// activity does this for every attempt of a method with limits; programs that
+// use this package alone do it around a piece of work.
+func With(ctx context.Context, limiter Limiter) (context.Context, func()) {
+	h := &holder{limiter: limiter, charge: ChargeCalls}
+	return context.WithValue(ctx, holderKey{}, h), h.release
+}
+
+// Within is With for the inside of a call that has been charged already: its
+// acquisitions take no unit of call limits.
+func Within(ctx context.Context, limiter Limiter) (context.Context, func()) {
+	h := &holder{limiter: limiter, charge: ChargeNothing}
+	return context.WithValue(ctx, holderKey{}, h), h.release
+}
+
+// Acquire waits until all units can be taken at once from the limits of ctx, and
+// takes them; see Set.Acquire. Inside a method these are the ones declared with
+// it. What is not released is released when the attempt ends, however it does.
+//
+// Errors: ErrNoLimits, and those of Set.Acquire.
+func Acquire(ctx context.Context, units Units) (Lease, error) {
+	h, err := holderOf(ctx)
+	if err != nil {
+		return Lease{}, err
+	}
+	return h.keep(h.limiter.AcquireFor(ctx, units, h.charge))
+}
+
+// TryAcquire takes all units at once from the limits of ctx, or returns
+// ErrNoRoom.
+func TryAcquire(ctx context.Context, units Units) (Lease, error) {
+	h, err := holderOf(ctx)
+	if err != nil {
+		return Lease{}, err
+	}
+	return h.keep(h.limiter.TryAcquireFor(units, h.charge))
+}
+
+// From is what Acquire acquires from; nil for a context without limits.
+func From(ctx context.Context) Limiter {
+	if h, err := holderOf(ctx); err == nil {
+		return h.limiter
+	}
+	return nil
+}
+
+type holderKey struct{}
+
+// holder notes the leases of one piece of work.
+type holder struct {
+	limiter Limiter
+	charge  Charge
+
+	mu     sync.Mutex
+	leases []Lease
+	ended  bool
+}
+
+func holderOf(ctx context.Context) (*holder, error) {
+	h, _ := ctx.Value(holderKey{}).(*holder)
+	if h == nil || h.limiter == nil {
+		return nil, ErrNoLimits
+	}
+	return h, nil
+}
+
+func (h *holder) keep(l Lease, err error) (Lease, error) {
+	if err != nil {
+		return l, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended { // the work goes on after its end
+		l.Release()
+		return Lease{}, ErrReleased
+	}
+	h.leases = append(h.leases, l)
+	return l, nil
+}
+
+func (h *holder) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = true
+	for _, l := range h.leases {
+		l.Release()
+	}
+	h.leases = nil
+}

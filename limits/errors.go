@@ -1,0 +1,63 @@
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrNoRoom is what TryAcquire returns when it would have to wait.
+	ErrNoRoom = errors.New("limits: no room")
+
+	// ErrReleased is what a lease returns that has been released, and the
+	// cause with which its contexts end.
+	ErrReleased = errors.New("limits: the lease has been released")
+
+	// ErrLost is the cause with which the contexts of a lease end that was
+	// taken away, since its set was closed: its session has ended, for
+	// instance.
+	ErrLost = errors.New("limits: the lease is lost")
+
+	// ErrClosed is what a closed set returns.
+	ErrClosed = errors.New("limits: the set is closed")
+
+	// ErrNoLimits is what Acquire returns for a context without limits.
+	ErrNoLimits = errors.New("limits: the context has no limits: declare some with the method (activity.Options.Limits), or use limits.With")
+)
+
+// UnitsError says what is wrong with the units of a request: a key that the
+// set does not have, an amount that is not positive, or more than there ever
+// is. Nothing was acquired.
+type UnitsError struct {
+	Key     string
+	Units   int
+	Allowed string
+}
+
+func (e *UnitsError) Error() string {
+	return fmt.Sprintf("limits: units of %q %d: %s", e.Key, e.Units, e.Allowed)
+}
+
+// WaitError ends an acquisition that waited until its context did. Nothing was
+// acquired.
+type WaitError struct {
+	// Keys are the limits that had no room when the wait ended; none if it was
+	// the turn of requests before this one.
+	Keys []string
+	// Ahead is how many requests were to be served first.
+	Ahead int
+	// Err is why the context ended.
+	Err error
+}
+
+func (e *WaitError) Error() string {
+	reason := "no room for " + strings.Join(e.Keys, ", ")
+	if len(e.Keys) == 0 {
+		reason = "not its turn yet"
+	}
+	return fmt.Sprintf("limits: %s, %d ahead: %v", reason, e.Ahead, e.Err)
+}
+
+// Unwrap is why the context ended.
+func (e *WaitError) Unwrap() error { return e.Err }

@@ -1,0 +1,150 @@
+package limits
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Pool puts several sets behind one handle, such as one for each account of a
+// service: a request goes to the first of them that has room, and the lease's
+// Metadata says which. Safe for concurrent use; made by NewPool.
+type Pool struct {
+	members []Member
+}
+
+// Member is one set of a pool.
+type Member struct {
+	Set *Set
+	// Metadata is what a lease of this set tells: a region, an account, a
+	// client.
+	Metadata any
+}
+
+// NewPool makes a pool of at least one set, in their order of preference.
+func NewPool(members ...Member) (*Pool, error) {
+	if len(members) == 0 {
+		return nil, &FieldError{Field: "members", Value: "none", Allowed: "must be at least one"}
+	}
+	for i, m := range members {
+		if m.Set == nil {
+			return nil, &FieldError{Field: fmt.Sprintf("members[%d].Set", i), Value: "nil", Allowed: "must be a set"}
+		}
+	}
+	return &Pool{members: append([]Member(nil), members...)}, nil
+}
+
+// Members are the pool's sets.
+func (p *Pool) Members() []Member { return append([]Member(nil), p.members...) }
+
+// Acquire takes all units from the first set that has room for them, and waits
+// for the first one if none has; see Set.Acquire. Sets that can never grant
+// them are passed over; where none can, the error is that of the first.
+func (p *Pool) Acquire(ctx context.Context, units Units) (Lease, error) {
+	return p.AcquireFor(ctx, units, ChargeCalls)
+}
+
+// TryAcquire takes all units from the first set that has room for them now, or
+// returns ErrNoRoom.
+func (p *Pool) TryAcquire(units Units) (Lease, error) { return p.TryAcquireFor(units, ChargeCalls) }
+
+// TryAcquireFor is TryAcquire that charges call limits as it is told.
+func (p *Pool) TryAcquireFor(units Units, charge Charge) (Lease, error) {
+	return p.try(func(s *Set) (Lease, error) { return s.TryAcquireFor(units, charge) })
+}
+
+// AcquireFor is Acquire that charges call limits as it is told.
+func (p *Pool) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
+	lease, err := p.try(func(s *Set) (Lease, error) {
+		lease, err := s.tryAcquire(units, charge)
+		if err == errQueued { //nolint:errorlint // nobody wraps it
+			err = ErrNoRoom
+		}
+		return lease, err
+	})
+	if err != ErrNoRoom { //nolint:errorlint // nobody wraps it
+		return lease, err
+	}
+	return p.wait(ctx, units, charge)
+}
+
+func (p *Pool) try(acquire func(s *Set) (Lease, error)) (Lease, error) {
+	var refused error
+	full := false
+	for i := range p.members {
+		lease, err := acquire(p.members[i].Set)
+		switch {
+		case err == nil:
+			lease.member = &p.members[i]
+			return lease, nil
+		case errors.Is(err, ErrNoRoom):
+			full = true
+		case refused == nil:
+			refused = err
+		}
+	}
+	if full {
+		return Lease{}, ErrNoRoom
+	}
+	return Lease{}, refused
+}
+
+// wait takes a place in the queue of every member, until one of them serves
+// the request.
+func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, error) {
+	t := newTurn()
+	places := make([]*waiter, len(p.members))
+	t.left.Add(1) // no member that closes meanwhile is the last
+	var refused error
+	for i := range p.members {
+		w := &waiter{turn: t}
+		if err := p.members[i].Set.enqueue(w, units, charge); err == nil {
+			places[i] = w
+		} else if refused == nil {
+			refused = err
+		}
+	}
+	if t.left.Add(-1) == 0 && t.claim() { // no place is left that could be served
+		if refused == nil {
+			refused = ErrClosed
+		}
+		p.leave(places, nil)
+		_, _ = t.finish()
+		return Lease{}, refused
+	}
+	select {
+	case <-t.done:
+		p.leave(places, nil)
+		return p.named(t.finish())
+	case <-ctx.Done():
+	}
+	if !t.claim() {
+		p.leave(places, nil)
+		return t.decline(ctx)
+	}
+	e := &WaitError{Err: context.Cause(ctx)}
+	p.leave(places, e)
+	_, _ = t.finish()
+	return Lease{}, e
+}
+
+// leave gives the places up; e is told about the first.
+func (p *Pool) leave(places []*waiter, e *WaitError) {
+	for i, w := range places {
+		if w != nil {
+			p.members[i].Set.abandon(w, e)
+			e = nil
+		}
+	}
+}
+
+// named is a lease with the member that it is of.
+func (p *Pool) named(l Lease, err error) (Lease, error) {
+	for i := range p.members {
+		if p.members[i].Set == l.set {
+			l.member = &p.members[i]
+			break
+		}
+	}
+	return l, err
+}

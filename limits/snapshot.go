@@ -1,0 +1,88 @@
+package limits
+
+import (
+	"math"
+	"time"
+)
+
+// Snapshot is what a set holds at one moment.
+type Snapshot struct {
+	// Limits are in the set's order.
+	Limits []Usage
+	// Leases is how many acquisitions hold something.
+	Leases int
+	// Waiting is how many requests wait, and OldestWait how long the first has.
+	Waiting    int
+	OldestWait time.Duration
+}
+
+// Usage is the state of one limit.
+type Usage struct {
+	Limit
+	// InUse is what is held of a resource, or counts against a rate now. After
+	// a resize, or where more was used than acquired, it can be above the
+	// capacity.
+	InUse float64
+	// Available is what is left.
+	Available float64
+	// Utilization is InUse as a part of the capacity: 0 is idle, 1 is full.
+	Utilization float64
+}
+
+// Snapshot tells what the set holds now.
+func (s *Set) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	snapshot := Snapshot{Limits: make([]Usage, len(s.limits)), Leases: s.granted.opened, Waiting: s.waiting}
+	for i := range s.limits {
+		l := &s.limits[i]
+		u := Usage{Limit: l.Limit}
+		capacity := l.Capacity
+		switch {
+		case l.Kind == KindResource:
+			u.InUse = float64(l.held)
+		case l.meter != nil:
+			u.InUse = l.meter.used(now)
+			if l.Burst > 0 {
+				capacity = l.Burst
+			}
+		}
+		u.Available = max(capacity-u.InUse, 0)
+		if !math.IsInf(capacity, 1) {
+			u.Utilization = u.InUse / capacity
+		}
+		snapshot.Limits[i] = u
+	}
+	if s.head != nil {
+		snapshot.OldestWait = time.Since(s.base) - time.Duration(s.head.since)
+	}
+	return snapshot
+}
+
+// Snapshots tells what the set of each busy key holds now.
+func (k *Keyed) Snapshots() map[string]Snapshot {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := make(map[string]Snapshot, len(k.sets))
+	for key, s := range k.sets {
+		all[key] = s.set.Snapshot()
+	}
+	return all
+}
+
+// Len is how many keys are busy.
+func (k *Keyed) Len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.sets)
+}
+
+// Snapshots tells what each member holds now.
+func (p *Pool) Snapshots() []Snapshot {
+	all := make([]Snapshot, len(p.members))
+	for i := range p.members {
+		all[i] = p.members[i].Set.Snapshot()
+	}
+	return all
+}
