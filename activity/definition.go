@@ -10,6 +10,7 @@ import (
 
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/limits"
 )
 
 // Definition is a named worker type with its options. S is what methods are
@@ -61,6 +62,9 @@ func NewDefinition[S any](name string, options Options) (*Definition[S], error) 
 
 // Name is the definition's name.
 func (d *Definition[S]) Name() string { return d.d.name }
+
+// Limits are where the methods' limits come from; nil for none.
+func (d *Definition[S]) Limits() limits.Source { return d.d.options.Limits }
 
 // ActivityTypes are the names under which Temporal knows the methods, sorted.
 func (d *Definition[S]) ActivityTypes() []string {

@@ -49,8 +49,13 @@ type plan struct {
 	taskQueue string
 }
 
-func (h Handle[In, Out]) plan() (*plan, error) {
+func (h Handle[In, Out]) plan(session string) (*plan, error) {
 	m := h.m
+	if session != "" {
+		changed := *m
+		changed.spec.Session = session
+		m = &changed
+	}
 	if c := h.call; c.NumRetries != nil || c.AttemptTimeout != 0 || c.CallTimeout != 0 {
 		changed := *m
 		if c.NumRetries != nil {
@@ -92,7 +97,10 @@ func (h Handle[In, Out]) plan() (*plan, error) {
 // WaitForCancellation, Priority, VersioningIntent, DisableEagerExecution.
 // Timeouts and retries are the method's.
 func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
-	p, err := h.plan()
+	p, err := h.plan(sessionOf(ctx))
+	if err == nil {
+		err = p.checkSession(p.spec.Session)
+	}
 	if err != nil {
 		future, settable := workflow.NewFuture(ctx)
 		settable.SetError(err)
@@ -125,9 +133,16 @@ func (p *plan) retryPolicy() *temporal.RetryPolicy {
 		return p.options.Retry.Temporal()
 	}
 	policy := p.options.Retry.Backstop()
+	if p.spec.Limits.Source != nil {
+		policy.MaximumAttempts = unlimited // waits for limits are server attempts too, however many
+	}
 	policy.NonRetryableErrorTypes = []string{attempt.FailureOfSDK, attempt.FailureOfSize}
 	return policy
 }
+
+// unlimited is a number of server attempts that no call ever comes to. Zero would
+// say so too, but is ten in Temporal's test environment.
+const unlimited = 1 << 30
 
 func (p *plan) heartbeat() time.Duration {
 	if !p.engine() {

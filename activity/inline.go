@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/limits"
 )
 
 // Inline is a method that runs in this process, under its whole policy, without
@@ -18,6 +19,7 @@ type Inline[S, In, Out any] struct {
 	body  func(S, context.Context, In) (Out, error)
 	spec  *attempt.Spec
 	clock *attempt.Clock
+	open  func(d *limits.Declaration) (*limits.Keyed, error) // nil for the sets of this process
 	// guarded and pack are once and package function pack, for attempt.Loop:
 	// made here, since making them for a call would allocate.
 	guarded func(context.Context, In) (Out, error)
@@ -76,11 +78,24 @@ var realClock = sync.OnceValue(func() *attempt.Clock { //nolint:gochecknoglobals
 	return &c
 })
 
-// WithClock is i with another clock, for tests.
+// WithClock is i with another clock, for tests. Limits that are declared, and
+// not a set of the program's own, are then i's alone, and measured by it.
 func (i *Inline[S, In, Out]) WithClock(c Clock) *Inline[S, In, Out] {
 	clock := attempt.Clock{Now: c.Now, Sleep: c.Sleep, Random: c.Random}.WithDefaults()
 	changed := *i
 	changed.clock = &clock
+	var mu sync.Mutex
+	own := map[*limits.Declaration]*limits.Keyed{}
+	changed.open = func(d *limits.Declaration) (*limits.Keyed, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if keyed, ok := own[d]; ok {
+			return keyed, nil
+		}
+		keyed, err := d.Open(limits.Clock{Now: clock.Now, Sleep: clock.Sleep})
+		own[d] = keyed
+		return keyed, err
+	}
 	return &changed
 }
 
@@ -111,6 +126,6 @@ func (i *Inline[S, In, Out]) loop(ctx context.Context, in In, failed error) (Out
 	if !i.plain {
 		failed = nil // it is skip's
 	}
-	l := &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: i.pack, Body: i.guarded}
+	l := &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: i.pack, Body: i.guarded, Open: i.open}
 	return l.Run(ctx, failed)
 }

@@ -26,14 +26,19 @@ import (
 // events of the workflow's history and delays its signals and updates.
 //
 // Cancelling ctx ends the call at once, also a body that ignores its context.
-// Heartbeats do nothing, and there are no tickets. CallTimeout bounds the call;
+// Heartbeats do nothing, and there are no tickets. Limits bound it as they bound
+// other calls on its worker, and it waits for them as long as it can; those of a
+// session, whose activities run elsewhere, are an error. CallTimeout bounds the call;
 // without one the sum of all AttemptTimeouts and longest waits does. Of
 // CallOptions, ID and TaskQueue have no meaning here.
 //
 // Errors are the method's own as a *temporal.ApplicationError, without the
 // *temporal.ActivityError that Execute has around them.
 func (h Handle[In, Out]) ExecuteLocal(ctx workflow.Context, in In) Future[Out] {
-	p, err := h.plan()
+	p, err := h.plan("")
+	if err == nil {
+		err = p.checkSession("")
+	}
 	if err != nil {
 		future, settable := workflow.NewFuture(ctx)
 		settable.SetError(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"runtime"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
@@ -158,6 +160,18 @@ func newMethod[In, Out any](activityType, name string, options Options, own Meth
 		JournalBytes: options.JournalBytes, NoHeartbeat: options.HeartbeatTimeout < 0,
 		Decode: decode[Out], Observers: options.Observers,
 	}}
+	if own.Requires == nil {
+		own.Requires = options.Requires
+	}
+	if err := m.limit(own.Requires); err != nil {
+		return nil, named(activityType, err)
+	}
+	if own.LimitKey != nil {
+		if _, set := options.Limits.(limits.Limiter); set || options.Limits == nil {
+			return nil, named(activityType, &retrypolicy.FieldError{Field: "LimitKey", Value: "a function", Allowed: "must be nil unless Limits is a declaration or a keyed set"})
+		}
+		m.spec.Limits.Key = func(args []any) string { return own.LimitKey(unpack[In](args)) }
+	}
 	for _, t := range argumentTypes[In]() {
 		m.spec.CloneArgs = m.spec.CloneArgs || sharesMemory(t)
 	}
@@ -171,6 +185,22 @@ func newMethod[In, Out any](activityType, name string, options Options, own Meth
 		m.spec.Validators = append(m.spec.Validators, untyped(v))
 	}
 	return m, nil
+}
+
+// limit adds what every attempt requires.
+func (m *method) limit(requires limits.Units) error {
+	source := m.options.Limits
+	if source == nil {
+		if len(requires) > 0 {
+			return &retrypolicy.FieldError{Field: "Requires", Value: requires, Allowed: "must be empty without Limits"}
+		}
+		return nil
+	}
+	if err := source.CheckUnits(requires); err != nil {
+		return named("Requires", err)
+	}
+	m.spec.Limits = attempt.Limits{Source: source, Requires: maps.Clone(requires)}
+	return nil
 }
 
 // untyped is v for the engine, which knows results as any.
@@ -214,7 +244,14 @@ func (m *method) startToClose() time.Duration {
 		}
 		return m.options.CallTimeout
 	}
-	return m.options.Retry.StartToClose(m.options.AttemptTimeout, m.options.CallTimeout)
+	timeout := m.options.Retry.StartToClose(m.options.AttemptTimeout, m.options.CallTimeout)
+	if m.spec.Limits.Source != nil && timeout != m.options.CallTimeout { // a wait for limits in place
+		timeout += m.options.Retry.InPlaceWait()
+		if m.options.CallTimeout > 0 {
+			timeout = min(timeout, m.options.CallTimeout)
+		}
+	}
+	return timeout
 }
 
 // sharesMemory tells whether a copy of a t can change the original.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
@@ -55,6 +56,19 @@ type Options struct {
 	// validators are plain activities, of which they hear nothing.
 	Observers []retrypolicy.Observer
 
+	// Limits bound what the methods hold and take at a time: see package
+	// limits. What a method requires is acquired before each of its attempts
+	// and released after it; methods can acquire more themselves, with
+	// limits.Acquire. A *limits.Declaration makes sets for each worker; a set
+	// that this program has made itself is shared by all who name it. Nil is no
+	// limits.
+	Limits limits.Source
+
+	// Requires are the units of Limits that every attempt takes: it starts when
+	// all of them can be had at once. Nil is none but call limits, which every
+	// call takes a unit of.
+	Requires limits.Units
+
 	// TaskQueue is where workers of this definition poll. Submit needs it;
 	// workflows use their own queue if it is empty.
 	TaskQueue string
@@ -75,6 +89,13 @@ type MethodOptions[In, Out any] struct {
 	// RetryUntil are the validators a result must pass; a refused one is
 	// retried while the budget lasts.
 	RetryUntil []validation.Validator[Out]
+
+	// Requires replaces the definition's if it is not nil.
+	Requires limits.Units
+
+	// LimitKey says which of several independent sets of Options.Limits a call
+	// is bound by, such as the tenant's. Nil is one set for all.
+	LimitKey func(In) string
 
 	// Validators are those that Options.RetryConfig's retry_until can name.
 	Validators map[string]validation.Validator[Out]
@@ -103,6 +124,9 @@ func (o *Options) check() error {
 	if o.ForeignWorkers {
 		errs = append(errs, o.checkForeign())
 	}
+	if d, ok := o.Limits.(*limits.Declaration); ok {
+		errs = append(errs, within("Limits: ", checkDeclaration(d)))
+	}
 	for i, observer := range o.Observers {
 		if observer == nil {
 			errs = append(errs, &retrypolicy.FieldError{Field: fmt.Sprintf("Observers[%d]", i), Value: "nil", Allowed: "must be a function"})
@@ -117,6 +141,14 @@ func (o *Options) check() error {
 	return errors.Join(errs...)
 }
 
+// checkDeclaration checks limits with the errors of this package.
+func checkDeclaration(d *limits.Declaration) error {
+	if d == nil {
+		return &retrypolicy.FieldError{Field: "declaration", Value: "nil", Allowed: "must be made by limits.Declare, Worker or Session"}
+	}
+	return d.Check()
+}
+
 // checkForeign refuses what workers without this package would ignore.
 func (o *Options) checkForeign() error {
 	var errs []error
@@ -129,6 +161,7 @@ func (o *Options) checkForeign() error {
 	bad("Retry.Cases", len(o.Retry.Cases) > 0, fmt.Sprintf("%d cases", len(o.Retry.Cases)))
 	bad("Retry.MaxElapsed", o.Retry.MaxElapsed != 0, o.Retry.MaxElapsed)
 	bad("Retry.Budget", o.Retry.Budget != nil, "a budget")
+	bad("Limits", o.Limits != nil, "some")
 	bad("Observers", len(o.Observers) > 0, fmt.Sprintf("%d observers", len(o.Observers)))
 	return errors.Join(errs...)
 }
@@ -176,6 +209,9 @@ func within(prefix string, err error) error {
 			errs[i] = within(prefix, e)
 		}
 		return errors.Join(errs...)
+	}
+	if field, ok := errors.AsType[*limits.FieldError](err); ok {
+		return &limits.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
 	}
 	if field, ok := errors.AsType[*retrypolicy.FieldError](err); ok {
 		return &retrypolicy.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}

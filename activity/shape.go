@@ -48,18 +48,25 @@ func Three[S, A, B, C, Out any](fn func(S, context.Context, A, B, C) (Out, error
 // several is implemented by the inputs above, which are not one argument.
 type several interface {
 	pack() []any
+	// unpack is pack's reverse.
+	unpack(args []any) any
 	types() []reflect.Type
 	// function makes what Temporal registers, with one parameter per argument.
 	function(call func(context.Context, any) (any, error)) any
 }
 
 func (None) pack() []any           { return nil }
+func (None) unpack([]any) any      { return None{} }
 func (None) types() []reflect.Type { return nil }
 func (None) function(call func(context.Context, any) (any, error)) any {
 	return func(ctx context.Context) (any, error) { return call(ctx, None{}) }
 }
 
 func (a Args2[A, B]) pack() []any { return []any{a.A, a.B} }
+func (Args2[A, B]) unpack(args []any) any {
+	return Args2[A, B]{argument[A](args, 0), argument[B](args, 1)}
+}
+
 func (Args2[A, B]) types() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}
 }
@@ -69,6 +76,10 @@ func (Args2[A, B]) function(call func(context.Context, any) (any, error)) any {
 }
 
 func (a Args3[A, B, C]) pack() []any { return []any{a.A, a.B, a.C} }
+func (Args3[A, B, C]) unpack(args []any) any {
+	return Args3[A, B, C]{argument[A](args, 0), argument[B](args, 1), argument[C](args, 2)}
+}
+
 func (Args3[A, B, C]) types() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B](), reflect.TypeFor[C]()}
 }
@@ -85,6 +96,23 @@ func pack[In any](in In) []any {
 		return s.pack()
 	}
 	return []any{in}
+}
+
+// unpack is the input of which pack made args.
+func unpack[In any](args []any) In {
+	var in In
+	if s, ok := any(in).(several); ok {
+		in, _ = s.unpack(args).(In)
+		return in
+	}
+	return argument[In](args, 0)
+}
+
+func argument[T any](args []any, i int) (v T) {
+	if i < len(args) {
+		v, _ = args[i].(T)
+	}
+	return v
 }
 
 // argumentTypes are the types behind pack.

@@ -50,7 +50,10 @@ var (
 // Errors: ErrIDInUse, ErrStandaloneUnsupported, one that names the option that
 // is wrong, or the server's.
 func (h Handle[In, Out]) Submit(ctx context.Context, c client.Client, in In) (*Call[Out], error) {
-	p, err := h.plan()
+	p, err := h.plan("")
+	if err == nil {
+		err = p.checkSession("")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,8 @@ import (
 // lately is forgotten, so that the memory is that of the busy ones. Safe for
 // concurrent use; made by NewKeyed.
 type Keyed struct {
-	base time.Time
+	clock Clock
+	base  time.Time
 
 	mu     sync.Mutex
 	limits []Limit
@@ -39,7 +40,11 @@ func NewKeyed(limits ...Limit) (*Keyed, error) {
 	if err := Check(limits...); err != nil {
 		return nil, err
 	}
-	return &Keyed{base: time.Now(), limits: append([]Limit(nil), limits...), sets: map[string]*keyedSet{}}, nil
+	return newKeyed(Clock{}, limits), nil
+}
+
+func newKeyed(clock Clock, limits []Limit) *Keyed {
+	return &Keyed{clock: clock, base: time.Now(), limits: append([]Limit(nil), limits...), sets: map[string]*keyedSet{}}
 }
 
 // MustNewKeyed is NewKeyed for package variables: it panics where that returns
@@ -96,7 +101,7 @@ func (k *Keyed) enter(key string) (*keyedSet, error) {
 	}
 	s := k.sets[key]
 	if s == nil {
-		s = &keyedSet{key: key, set: newSet(k.limits)}
+		s = &keyedSet{key: key, set: newSet(k.clock, k.limits)}
 		s.set.watcher = func() { k.settle(s) }
 		k.sets[key] = s
 	}

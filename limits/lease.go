@@ -105,8 +105,9 @@ func (l Lease) holds() bool {
 // for anybody, and does nothing if the lease has been released already.
 func (l Lease) Release() { l.end(false) }
 
-// undo is Release that takes back everything, as if it had never been.
-func (l Lease) undo() { l.end(true) }
+// Undo is Release that also gives back everything taken of rates, call limits
+// included, as if it had never been acquired.
+func (l Lease) Undo() { l.end(true) }
 
 func (l Lease) end(undo bool) {
 	if l.set == nil {

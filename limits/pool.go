@@ -93,6 +93,7 @@ func (p *Pool) try(acquire func(s *Set) (Lease, error)) (Lease, error) {
 // the request.
 func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, error) {
 	t := newTurn()
+	t.due = make(chan struct{}, 1) // for members with a clock of their own
 	places := make([]*waiter, len(p.members))
 	t.left.Add(1) // no member that closes meanwhile is the last
 	var refused error
@@ -112,11 +113,16 @@ func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, err
 		_, _ = t.finish()
 		return Lease{}, refused
 	}
-	select {
-	case <-t.done:
+	sleep := func() {
+		for i, w := range places {
+			if w != nil {
+				p.members[i].Set.sleep(ctx, w)
+			}
+		}
+	}
+	if t.wait(ctx, sleep) {
 		p.leave(places, nil)
 		return p.named(t.finish())
-	case <-ctx.Done():
 	}
 	if !t.claim() {
 		p.leave(places, nil)

@@ -36,6 +36,7 @@ type turn struct {
 	taken atomic.Bool
 	left  atomic.Int32  // places that may still be served
 	done  chan struct{} // gets one value
+	due   chan struct{} // gets a value when it is time that has to make room; see Clock
 	lease Lease
 	err   error
 
@@ -114,6 +115,9 @@ func (s *Set) wait(ctx context.Context, units Units, charge Charge) (Lease, erro
 	if t == nil {
 		t = newTurn()
 	}
+	if s.clock.Sleep != nil {
+		t.due = make(chan struct{}, 1)
+	}
 	w := &t.own
 	w.turn = t
 	w.amounts = t.amounts[:]
@@ -128,10 +132,8 @@ func (s *Set) await(ctx context.Context, w *waiter, units Units, charge Charge) 
 		_, _ = t.finish()
 		return Lease{}, err
 	}
-	select {
-	case <-t.done:
+	if t.wait(ctx, func() { s.sleep(ctx, w) }) {
 		return t.finish()
-	case <-ctx.Done():
 	}
 	if !t.claim() { // answered at the same moment
 		return t.decline(ctx)
@@ -142,11 +144,38 @@ func (s *Set) await(ctx context.Context, w *waiter, units Units, charge Charge) 
 	return Lease{}, e
 }
 
+// wait waits for the answer; false if ctx ends first. sleep lets time make room
+// where that is the request's task.
+func (t *turn) wait(ctx context.Context, sleep func()) bool {
+	for {
+		select {
+		case <-t.done:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-t.due:
+			sleep()
+		}
+	}
+}
+
+// sleep lets the set's own clock make room, if that is what w waits for.
+func (s *Set) sleep(ctx context.Context, w *waiter) {
+	s.mu.Lock()
+	wait := time.Duration(s.timerAt - s.now())
+	due := s.head == w && s.timerAt != math.MaxInt64
+	s.mu.Unlock()
+	if due {
+		s.clock.Sleep(max(wait, 0), ctx.Done())
+		s.tick()
+	}
+}
+
 // decline puts back what was granted when the context had ended already.
 func (t *turn) decline(ctx context.Context) (Lease, error) {
 	<-t.done
 	lease, err := t.finish()
-	lease.undo()
+	lease.Undo()
 	if err == nil {
 		err = &WaitError{Err: context.Cause(ctx)}
 	}
@@ -169,7 +198,7 @@ func (s *Set) enqueue(w *waiter, units Units, charge Charge) error {
 		return err
 	}
 	w.turn.left.Add(1)
-	w.since = int64(time.Since(s.base))
+	w.since = s.since()
 	s.push(w)
 	if s.head == w {
 		s.wake()
@@ -247,6 +276,13 @@ func (s *Set) setTimer(at, now int64) {
 		return
 	}
 	s.timerAt = at
+	if s.clock.Sleep != nil {
+		select {
+		case s.head.turn.due <- struct{}{}:
+		default: // it knows
+		}
+		return
+	}
 	if s.timer == nil {
 		s.timer = time.AfterFunc(time.Duration(at-now), s.tick)
 		return

@@ -45,6 +45,7 @@ const (
 type Set struct {
 	mu     sync.Mutex
 	limits []bound
+	clock  Clock
 	base   time.Time
 	// clocked tells that there are rates: without any, nobody reads the clock.
 	clocked bool
@@ -70,7 +71,7 @@ func New(limits ...Limit) (*Set, error) {
 	if err := Check(limits...); err != nil {
 		return nil, err
 	}
-	return newSet(limits), nil
+	return newSet(Clock{}, limits), nil
 }
 
 // MustNew is New for package variables: it panics where New returns an error.
@@ -82,8 +83,8 @@ func MustNew(limits ...Limit) *Set {
 	return s
 }
 
-func newSet(limits []Limit) *Set {
-	s := &Set{limits: make([]bound, len(limits)), base: time.Now()}
+func newSet(clock Clock, limits []Limit) *Set {
+	s := &Set{limits: make([]bound, len(limits)), clock: clock, base: clock.now()}
 	for i, l := range limits {
 		b := bound{Limit: l, max: l.most()}
 		if l.Kind != KindResource {
@@ -178,7 +179,7 @@ func (s *Set) now() int64 {
 	if !s.clocked {
 		return 0
 	}
-	return int64(time.Since(s.base))
+	return s.since()
 }
 
 // ask turns a request into an amount per limit, or says what is wrong with it.

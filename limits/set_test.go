@@ -573,3 +573,91 @@ func TestUncontendedAcquisitionsAllocateNothing(t *testing.T) { //nolint:paralle
 		assert.Zero(t, testing.AllocsPerRun(1000, work), name)
 	}
 }
+
+// hand is a clock that only waits move.
+type hand struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (h *hand) clock() limits.Clock {
+	return limits.Clock{
+		Now: func() time.Time {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.now
+		},
+		Sleep: func(d time.Duration, _ ...<-chan struct{}) bool {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.now = h.now.Add(d)
+			return true
+		},
+	}
+}
+
+func TestWaitsTakeNoTimeOnAClockOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	h := &hand{now: time.Unix(0, 0)}
+	s, err := limits.NewWithClock(h.clock(), limits.Rate("r", 1, time.Hour), limits.Resource("c", 1))
+	require.NoError(t, err)
+	p, err := limits.NewPool(limits.Member{Set: s})
+	require.NoError(t, err)
+	var done sync.WaitGroup
+	for i := range 20 {
+		from := limits.Limiter(s)
+		if i%2 == 0 {
+			from = p
+		}
+		done.Go(func() {
+			lease, err := from.Acquire(t.Context(), limits.Units{"r": 1, "c": 1})
+			if err != nil {
+				t.Error(err)
+			}
+			lease.Release()
+		})
+	}
+	done.Wait()
+	assert.Equal(t, 19*time.Hour, h.now.Sub(time.Unix(0, 0)))
+	_, err = limits.NewWithClock(h.clock())
+	require.Error(t, err)
+}
+
+func TestDeclarationsAreSources(t *testing.T) {
+	t.Parallel()
+	c, r := limits.Resource("c", 2), limits.Rate("r", 5, time.Second)
+	set := limits.MustNew(c, r)
+	pool, err := limits.NewPool(limits.Member{Set: limits.MustNew(limits.Resource("c", 1), r)}, limits.Member{Set: set})
+	require.NoError(t, err)
+	for name, source := range map[string]limits.Source{
+		"declaration": limits.Declare(c, r), "set": set, "keyed": limits.MustNewKeyed(c, r), "pool": pool,
+	} {
+		require.NoError(t, source.CheckUnits(nil), name)
+		require.NoError(t, source.CheckUnits(limits.Units{"c": 2, "r": 5}), name)
+		require.Error(t, source.CheckUnits(limits.Units{"c": 3}), name)
+		require.Error(t, source.CheckUnits(limits.Units{"d": 1}), name)
+		assert.False(t, source.Charging(), name)
+	}
+	calls := limits.Calls(1, time.Second)
+	pool, err = limits.NewPool(limits.Member{Set: limits.MustNew(calls)})
+	require.NoError(t, err)
+	for _, source := range []limits.Source{limits.Worker(c, calls), limits.MustNew(c, calls), limits.MustNewKeyed(calls), pool} {
+		assert.True(t, source.Charging())
+	}
+	require.ErrorContains(t, limits.Session(limits.Resource("c", 0)).Check(), `limit "c": Capacity 0`)
+	require.ErrorContains(t, limits.Session(limits.Resource("c", 0)).CheckUnits(limits.Units{"c": 1}), `limit "c": Capacity 0`)
+	_, err = limits.Declare().InProcess()
+	require.ErrorContains(t, err, "must be at least one")
+
+	d := limits.Declare(c)
+	assert.Equal(t, limits.ScopeAny, d.Scope())
+	assert.Equal(t, []limits.Limit{c}, d.Limits())
+	first, err := d.InProcess()
+	require.NoError(t, err)
+	again, err := d.InProcess()
+	require.NoError(t, err)
+	assert.Same(t, first, again)
+	own, err := d.Open(limits.Clock{})
+	require.NoError(t, err)
+	assert.NotSame(t, first, own)
+}

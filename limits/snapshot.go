@@ -55,7 +55,7 @@ func (s *Set) Snapshot() Snapshot {
 		snapshot.Limits[i] = u
 	}
 	if s.head != nil {
-		snapshot.OldestWait = time.Since(s.base) - time.Duration(s.head.since)
+		snapshot.OldestWait = time.Duration(s.since() - s.head.since)
 	}
 	return snapshot
 }

@@ -25,6 +25,9 @@ const (
 	StopMaxElapsed Stop = "maximum elapsed time"
 	// StopBudget: the retry budget the call shares with others is spent.
 	StopBudget Stop = "retry budget"
+	// StopLimits: there was no room in the method's limits for as long as the
+	// call could wait.
+	StopLimits Stop = "waiting for limits"
 	// StopCanceled: the call was canceled.
 	StopCanceled Stop = "canceled"
 	// StopCaller: the activity options of a caller who brought his own forbid
@@ -38,7 +41,7 @@ const StopType = "RetryStopped"
 
 // StopError is the error of a call that ended although it had retries left,
 // and although its last error is one to be retried: for StopCallTimeout,
-// StopMaxElapsed and StopBudget. Err is that last error, whose type, details
+// StopMaxElapsed, StopBudget and StopLimits. Err is that last error, whose type, details
 // and causes the call keeps. Find it with StopOf.
 type StopError struct {
 	Stop   Stop

@@ -54,8 +54,11 @@ func NewWorkflowEnvironment(t testing.TB) *WorkflowEnvironment {
 	host := &attempt.Host{
 		Clock:     attempt.Clock{Now: env.Now, Sleep: skip, Random: Seeded(1)},
 		Simulated: attempt.SimulatedWorkflow,
+		Sessions:  true,
 	}
-	env.SetWorkerOptions(options(t, host))
+	o := options(t, host)
+	o.EnableSessionWorker = true
+	env.SetWorkerOptions(o)
 	t.Cleanup(func() { env.AssertExpectations(t) })
 	return &WorkflowEnvironment{TestWorkflowEnvironment: env, host: host}
 }

@@ -163,7 +163,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		attempt.MetricAttempts, attempt.MetricAttemptsFailed, attempt.MetricAttemptsRefused, attempt.MetricAttemptsLost,
-		attempt.MetricRetries, attempt.MetricRetryWait, attempt.MetricGiveUps,
+		attempt.MetricRetries, attempt.MetricRetryWait, attempt.MetricGiveUps, attempt.MetricLimitWait, attempt.MetricLimitHandBacks,
 	}, documented)
 }
 

@@ -25,7 +25,8 @@ const (
 	defaultSlots = 1000
 )
 
-// Option refines a plugin, and with it a worker: Policies, Observe or Random.
+// Option refines a plugin, and with it a worker: Policies, Observe, Slots or
+// Random.
 type Option interface {
 	apply(h *attempt.Host) error
 }
@@ -118,6 +119,15 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 			if o.WorkerOptions.WorkerStopTimeout == 0 {
 				o.WorkerOptions.WorkerStopTimeout = stopTimeout
 			}
+			if err := checkOptions(o.WorkerOptions, host); err != nil {
+				return err // the SDK panics with it
+			}
+			if host.Reserve != nil {
+				if err := limitSlots(o.WorkerOptions, host.Reserve); err != nil {
+					return err
+				}
+			}
+			host.Sessions = o.WorkerOptions.EnableSessionWorker
 			o.WorkerOptions.Interceptors = host.Replace(o.WorkerOptions.Interceptors)
 			host.Slots = o.WorkerOptions.MaxConcurrentActivityExecutionSize
 			if host.Slots == 0 {
@@ -132,6 +142,22 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 		return nil, err
 	}
 	return &PluginSet{SimplePlugin: simple, options: options, host: host}, nil
+}
+
+// checkOptions refuses options of a worker that do not go together.
+func checkOptions(o *worker.Options, host *attempt.Host) error {
+	if o.EnableSessionWorker && versioned(o) {
+		return errors.New("worker: EnableSessionWorker: Temporal has no sessions on workers with versioning: unset it, or DeploymentOptions.UseVersioning and UseBuildIDForVersioning")
+	}
+	if n := o.MaxConcurrentActivityExecutionSize; host.Reserve != nil && n != 0 {
+		return fmt.Errorf("worker: MaxConcurrentActivityExecutionSize %d: must be 0 with Slots, which decide it", n)
+	}
+	return nil
+}
+
+// versioned tells whether a worker has versioning, the deprecated one included.
+func versioned(o *worker.Options) bool {
+	return o.DeploymentOptions.UseVersioning || o.UseBuildIDForVersioning //nolint:staticcheck // workers that exist may use it
 }
 
 // fresh is the same plugin, refined further, with a host of its own: each worker

@@ -50,6 +50,10 @@ func New(c client.Client, taskQueue string, options Options, refine ...Option) *
 		return ok
 	})
 	options.Plugins = append(options.Plugins, w.plugin)
+	if err := checkOptions(&options, w.plugin.host); err != nil {
+		w.add(hosting.Broken(err))
+		options.EnableSessionWorker, options.MaxConcurrentActivityExecutionSize = false, 0
+	}
 	w.Worker = worker.New(c, taskQueue, options)
 	return w
 }

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 
+	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -26,6 +27,10 @@ type execution struct {
 	info  activity.Info
 	heart heart
 	args  []any // of the running attempt
+
+	limiter   limits.Limiter // of the call; nil without limits
+	lease     limits.Lease   // of the running attempt
+	endLimits func()         // releases what the running body has acquired itself
 
 	place, call time.Time // see Room
 	opened      time.Time // when the execution began
@@ -154,9 +159,13 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		if spec.spent(j) {
 			return nil, final(spec.Spent(j))
 		}
-		n := e.begin()
-		if here > 1 && !e.info.IsLocalActivity {
+		if ok, err := e.acquire(ctx, last); !ok {
+			return nil, err
+		}
+		n, told := e.begin()
+		if (here > 1 || told) && !e.info.IsLocalActivity {
 			if err := e.heart.record(ctx); err != nil {
+				e.release()
 				return nil, e.refused(ctx, err, last)
 			}
 		}
@@ -168,6 +177,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 			in = &interceptor.ExecuteActivityInput{Args: fresh}
 		}
 		out, err := e.run(ctx, in)
+		e.release()
 		e.heart.bodyEnded()
 		if err == activity.ErrResultPending { //nolint:errorlint // the SDK compares it like this
 			return nil, err
@@ -217,8 +227,9 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 	}
 }
 
-// begin starts the next attempt in the journal.
-func (e *execution) begin() int {
+// begin starts the next attempt in the journal. told tells that the server was
+// told in this server attempt that no body runs.
+func (e *execution) begin() (n int, told bool) {
 	h := &e.heart
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -229,7 +240,7 @@ func (e *execution) begin() int {
 	if h.journal.Started == 0 && e.spec.Retry.Budget != nil {
 		e.spec.Retry.Budget.Attempt(e.host.Clock.Now())
 	}
-	return h.journal.begin()
+	return h.journal.begin(), h.idle
 }
 
 func (e *execution) judge(out any, err error, a retrypolicy.Attempt, room Room) Decision {

@@ -7,6 +7,8 @@ import (
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/interceptor"
+
+	"github.com/concurry-go/concurry/limits"
 )
 
 // pulse is an execution's one timer: for automatic heartbeats, and for the end
@@ -40,6 +42,7 @@ func (e *execution) finish() {
 		p.timer.Stop()
 	}
 	p.mu.Unlock()
+	e.release()
 	e.heart.close()
 }
 
@@ -106,10 +109,14 @@ func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInpu
 	}
 	c.parent, c.deadline, c.previous, c.execution = ctx, deadline, e.Previous(), e
 	defer c.cancel(context.Canceled)
+	var inner context.Context = c
+	if e.limiter != nil {
+		inner, e.endLimits = limits.Within(c, e.limiter)
+	}
 	if e.spec.AttemptTimeout <= 0 {
 		e.watch(ctx, c, nil)
 		defer e.unwatch()
-		return e.guarded(c, in)
+		return e.guarded(inner, in)
 	}
 	results := make(chan result, 2)
 	e.watch(ctx, c, func() { results <- result{err: ErrAbandoned} })
@@ -117,7 +124,7 @@ func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInpu
 	go func() {
 		r := result{err: errGoexit} // unless it returns
 		defer func() { results <- r }()
-		r.out, r.err = e.guarded(c, in)
+		r.out, r.err = e.guarded(inner, in)
 	}()
 	r := <-results
 	return r.out, r.err

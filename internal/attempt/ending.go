@@ -29,6 +29,11 @@ func (e *execution) canceledWith(ctx context.Context, err error) error {
 	return err
 }
 
+// serverRetriesLimit is serverRetries for a call that waits for limits.
+func (e *execution) serverRetriesLimit() bool {
+	return e.serverRetries(&limitError{err: errBeyondInPlace})
+}
+
 // serverRetries tells whether the server will start another server attempt
 // after cause; not so where the caller's retry policy forbids it.
 func (e *execution) serverRetries(cause error) bool {
@@ -139,6 +144,14 @@ func (e *execution) refused(ctx context.Context, err error, last error) error {
 	h.journal.Started--
 	h.journal.Running = 0
 	h.mu.Unlock()
+	return e.unstarted(ctx, err, last)
+}
+
+// unstarted is what a server attempt returns that is told not to start a body.
+func (e *execution) unstarted(ctx context.Context, err, last error) error {
+	if last == nil {
+		last = &limitError{err: err} // it has waited for limits
+	}
 	if isGone(err) {
 		return handBack(last, 0) // nobody listens any more
 	}

@@ -17,6 +17,9 @@ import (
 const (
 	// LostType is the application error type of a LostError.
 	LostType = "AttemptLost"
+	// LimitType is the application error type of a call that has waited for
+	// limits in vain, and of intermediate failures of one that waits.
+	LimitType = "LimitWait"
 	// RefusedType is the type of intermediate failures after a refused result.
 	RefusedType = "ResultRefused"
 	// panicType is what the SDK calls a panic; callers find *temporal.PanicError.
@@ -53,6 +56,9 @@ func (e *LostError) Error() string {
 func TypeOf(err error) string {
 	if _, ok := err.(*refusedError); ok { //nolint:errorlint // never wrapped
 		return RefusedType
+	}
+	if _, ok := err.(*limitError); ok { //nolint:errorlint // the engine's own, outermost
+		return LimitType
 	}
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return app.Type()

@@ -26,13 +26,14 @@ type numbers struct {
 	Jitter         retrypolicy.Jitter    `json:"jitter,omitempty"`
 	InPlace        time.Duration         `json:"in_place_ns,omitempty"`
 	AttemptTimeout time.Duration         `json:"attempt_timeout_ns,omitempty"`
+	Session        string                `json:"session,omitempty"`
 }
 
 // Header is s for the way from caller to worker.
 func (s *Spec) Header() (*commonpb.Payload, error) {
 	n := numbers{
 		NumRetries: s.Retry.NumRetries, Wait: s.Retry.Wait, MaxWait: s.Retry.MaxWait, MaxElapsed: s.Retry.MaxElapsed,
-		Jitter: s.Retry.Jitter, InPlace: s.Retry.InPlace, AttemptTimeout: s.AttemptTimeout,
+		Jitter: s.Retry.Jitter, InPlace: s.Retry.InPlace, AttemptTimeout: s.AttemptTimeout, Session: s.Session,
 	}
 	switch b := s.Retry.Backoff.(type) {
 	case nil:
@@ -56,7 +57,7 @@ func (s *Spec) withHeader(p *commonpb.Payload) (*Spec, error) {
 	if n.Algorithm != "" {
 		r.Backoff = n.Algorithm
 	}
-	merged.AttemptTimeout = n.AttemptTimeout
+	merged.AttemptTimeout, merged.Session = n.AttemptTimeout, n.Session
 	if n.AttemptTimeout < 0 {
 		return nil, fmt.Errorf("header %q: %w", HeaderKey, &retrypolicy.FieldError{Field: "AttemptTimeout", Value: n.AttemptTimeout, Allowed: "must be positive, or 0 for no bound"})
 	}

@@ -50,6 +50,7 @@ type heart struct {
 	sentAt    time.Time
 	closed    bool
 	relayed   bool
+	idle      bool // what was sent last says that no body runs
 }
 
 // record sends the journal, and everything else, and waits for the answer. An
@@ -65,6 +66,7 @@ func (h *heart) record(ctx context.Context) error {
 	details, err := h.details()
 	h.pending = false
 	h.sentAt = time.Now()
+	h.idle = h.journal.Running == 0
 	h.mu.Unlock()
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -22,11 +23,17 @@ type Host struct {
 	Simulated Simulation
 	// Observers are told of every attempt of this worker that ends.
 	Observers []retrypolicy.Observer
+	// Sessions tells whether the worker takes sessions.
+	Sessions bool
+	// Reserve hands out the worker's slots for activities; nil for a number of
+	// them.
+	Reserve worker.SlotSupplier
 	// Slots is how many activities the worker runs at once; a quarter of them
 	// may sleep between attempts.
 	Slots int
 
 	specs    map[string]*hosted
+	sets     limitSets
 	sleeping atomic.Int64
 }
 
@@ -74,6 +81,12 @@ type workerInterceptor struct {
 // InterceptActivity puts the engine in the path of activities it knows.
 func (w *workerInterceptor) InterceptActivity(ctx context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	info := activity.GetInfo(ctx)
+	switch info.ActivityType.Name {
+	case sessionCreation, sessionCompletion:
+		s := &sessionActivity{host: w.host, ends: info.ActivityType.Name == sessionCompletion}
+		s.Next = next
+		return s
+	}
 	known, ok := w.host.specs[info.ActivityType.Name]
 	if !ok || !known.spec.Governs() && w.host.Simulated == Real && !asked(info.RetryPolicy) {
 		return next // nothing in the path

@@ -31,6 +31,10 @@ type Journal struct {
 	// it is the number of the first one after it.
 	ResetTo int32
 
+	// Snoozes is how many times in a row the call went to the server to wait
+	// for limits.
+	Snoozes int
+
 	// found is how many outcomes, the last ones, Opened has added.
 	found int
 }
@@ -66,6 +70,7 @@ func (j *Journal) retryOfCase(i int) {
 func (j *Journal) begin() int {
 	j.Started++
 	j.Running = j.Started
+	j.Snoozes = 0
 	return j.Started
 }
 
@@ -186,13 +191,14 @@ type document struct {
 	ResetTo       int32          `json:"reset_to,omitempty"`
 	LeftOut       int            `json:"left_out,omitempty"`
 	Cases         []int          `json:"cases,omitempty"`
+	Snoozes       int            `json:"snoozes,omitempty"`
 	Outcomes      []wire.Outcome `json:"outcomes,omitempty"`
 }
 
 func (j *Journal) document() document {
 	d := document{
 		Started: j.Started, Running: j.Running, FirstStart: j.FirstStart,
-		ServerAttempt: j.ServerAttempt, ResetTo: j.ResetTo, LeftOut: j.LeftOut, Cases: j.Cases,
+		ServerAttempt: j.ServerAttempt, ResetTo: j.ResetTo, LeftOut: j.LeftOut, Cases: j.Cases, Snoozes: j.Snoozes,
 		Outcomes: make([]wire.Outcome, len(j.Outcomes)),
 	}
 	for i, o := range j.Outcomes {
@@ -208,7 +214,7 @@ func sane(n int) int { return min(max(n, 0), math.MaxInt32) }
 func (d document) journal() *Journal {
 	j := &Journal{
 		Started: sane(d.Started), Running: sane(d.Running), FirstStart: d.FirstStart,
-		ServerAttempt: max(d.ServerAttempt, 0), ResetTo: max(d.ResetTo, 0), LeftOut: sane(d.LeftOut),
+		ServerAttempt: max(d.ServerAttempt, 0), ResetTo: max(d.ResetTo, 0), LeftOut: sane(d.LeftOut), Snoozes: sane(d.Snoozes),
 	}
 	for _, granted := range d.Cases[:min(len(d.Cases), maxCases)] {
 		j.Cases = append(j.Cases, min(sane(granted), retrypolicy.MostRetries))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/concurry-go/concurry/internal/wire"
+	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -34,7 +35,11 @@ type Loop[In, Out any] struct {
 	// Body runs one attempt; it does not panic.
 	Body func(context.Context, In) (Out, error)
 
+	// Open finds the sets of declared limits; nil for those of this process.
+	Open func(d *limits.Declaration) (*limits.Keyed, error)
+
 	journal Journal
+	limiter limits.Limiter
 	start   time.Time
 	end     time.Time // of the call; zero is none
 
@@ -62,13 +67,19 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		ctx, cancel = context.WithTimeout(ctx, l.Spec.CallTimeout)
 		defer cancel()
 	}
+	var last error
 	for {
+		lease, err := l.acquire(ctx)
+		if err != nil {
+			return zero, l.unstarted(err, last)
+		}
 		n := l.journal.begin()
 		var out Out
-		err := failed
+		err = failed
 		if failed == nil {
 			out, err = l.attempt(ctx)
 		}
+		lease.Release()
 		failed = nil
 		a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
 		if err != nil && ctx.Err() != nil { // cancelled, or out of time: never retried
@@ -80,6 +91,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 			d = l.judge(out, err, a)
 		}
 		l.tell(ctx, &d, a)
+		last = d.Err
 		switch d.Action {
 		case Accept:
 			return out, nil
@@ -93,6 +105,46 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 			return zero, fmt.Errorf("%w before attempt %d; attempt %d: %w", context.Cause(ctx), n+1, n, d.Err)
 		}
 	}
+}
+
+// acquire takes what the next attempt requires, however long that takes.
+func (l *Loop[In, Out]) acquire(ctx context.Context) (limits.Lease, error) {
+	s := &l.Spec.Limits
+	if s.Source == nil {
+		return limits.Lease{}, nil
+	}
+	if l.limiter == nil {
+		open := l.Open
+		if open == nil {
+			open = (*limits.Declaration).InProcess
+		}
+		limiter, err := s.of(l.Args(), func(d *limits.Declaration) (*limits.Keyed, error) {
+			if d.Scope() == limits.ScopeSession {
+				return nil, errNoSession
+			}
+			return open(d)
+		})
+		if err != nil {
+			return limits.Lease{}, err
+		}
+		l.limiter = limiter
+	}
+	if !s.acquires() {
+		return limits.Lease{}, nil
+	}
+	return l.limiter.AcquireFor(ctx, s.Requires, charge(l.journal.Started))
+}
+
+// unstarted is the end of a call whose next attempt got no units.
+func (l *Loop[In, Out]) unstarted(err, last error) error {
+	if last == nil || !isWait(err) {
+		return err
+	}
+	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: err.Error(), Err: retrypolicy.Unmark(last)}
+	if lastRefused(&l.journal) {
+		return l.Spec.refusals(&l.journal, stopped)
+	}
+	return stopped
 }
 
 // ended is why the call's context has ended.
@@ -152,6 +204,11 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 		}
 		c.Context, c.previous = ctx, slices.Clip(l.journal.Outcomes)
 		ctx = c
+	}
+	if l.limiter != nil {
+		inner, release := limits.Within(ctx, l.limiter)
+		defer release()
+		ctx = inner
 	}
 	if l.Spec.AttemptTimeout <= 0 {
 		return l.Body(ctx, l.In)

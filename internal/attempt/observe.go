@@ -20,6 +20,8 @@ const (
 	MetricRetries         = "concurry_retries"
 	MetricRetryWait       = "concurry_retry_wait"
 	MetricGiveUps         = "concurry_give_ups"
+	MetricLimitWait       = "concurry_limit_wait"
+	MetricLimitHandBacks  = "concurry_limit_hand_backs"
 	// TagStop is the tag of MetricGiveUps: a retrypolicy.Stop.
 	TagStop = "stop"
 )

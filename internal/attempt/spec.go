@@ -54,6 +54,10 @@ type Spec struct {
 	Decode func(*commonpb.Payloads) (any, error)
 	// Observers are told of every attempt that ends.
 	Observers []retrypolicy.Observer
+	// Limits are acquired before each attempt.
+	Limits Limits
+	// Session is the Temporal session that the call runs in; empty for none.
+	Session string
 	// Foreign tells that calls come with retry policies that are not ours,
 	// which would retry what this one does not.
 	Foreign bool
@@ -62,7 +66,7 @@ type Spec struct {
 // Governs tells whether the engine has anything to do for the method. If not,
 // it stays out of the path.
 func (s *Spec) Governs() bool {
-	return s.Retry.NumRetries > 0 || len(s.Retry.Cases) > 0 || len(s.Validators) > 0 || s.Foreign
+	return s.Retry.NumRetries > 0 || len(s.Retry.Cases) > 0 || len(s.Validators) > 0 || s.Limits.Source != nil || s.Foreign
 }
 
 // needsClock tells whether anything may ask for the elapsed time.
@@ -73,7 +77,7 @@ func (s *Spec) needsClock() bool {
 // Plain tells that a call that succeeds at once needs nothing before its body,
 // and nothing after.
 func (s *Spec) Plain() bool {
-	return !s.needsClock() && s.Retry.Budget == nil && s.AttemptTimeout == 0 && s.CallTimeout == 0
+	return !s.needsClock() && s.Retry.Budget == nil && s.Limits.Source == nil && s.AttemptTimeout == 0 && s.CallTimeout == 0
 }
 
 func (s *Spec) journalBytes() int {

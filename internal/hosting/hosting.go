@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/limits"
 )
 
 // Registration is a definition bound to an implementation, on its way to a
@@ -66,6 +67,9 @@ func Apply(registrations []*Registration, registry worker.ActivityRegistry, host
 				errs = append(errs, fmt.Errorf("%s: registered twice", m.Spec.Method))
 			}
 			seen[m.Spec.Method] = true
+			if d, ok := m.Spec.Limits.Source.(*limits.Declaration); ok && d.Scope() == limits.ScopeSession && !host.Sessions {
+				errs = append(errs, fmt.Errorf("%s: Limits: they are a session's (limits.Session), and the worker takes none: set worker.Options.EnableSessionWorker", m.Spec.Method))
+			}
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

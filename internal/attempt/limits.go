@@ -1,0 +1,399 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/limits"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// Limits are what a method's attempts are bound by. The zero value is nothing.
+type Limits struct {
+	// Source is where the units are; nil for no limits.
+	Source limits.Source
+	// Requires is what the engine acquires before each attempt.
+	Requires limits.Units
+	// Key says which of several independent sets; nil is that of the empty key.
+	Key func(args []any) string
+}
+
+// acquires tells whether the engine has anything to acquire.
+func (l *Limits) acquires() bool {
+	return l.Source != nil && (len(l.Requires) > 0 || l.Source.Charging())
+}
+
+// of is where the units of one call are. open finds the sets of a declaration.
+func (l *Limits) of(args []any, open func(d *limits.Declaration) (*limits.Keyed, error)) (limiter limits.Limiter, err error) {
+	key := ""
+	if l.Key != nil {
+		if key, err = l.key(args); err != nil {
+			return nil, err
+		}
+	}
+	switch source := l.Source.(type) {
+	case *limits.Declaration:
+		keyed, err := open(source)
+		if err != nil {
+			return nil, err
+		}
+		return keyed.For(key), nil
+	case *limits.Keyed:
+		return source.For(key), nil
+	case limits.Limiter: // a set or a pool
+		return source, nil
+	default:
+		return nil, fmt.Errorf("limits: a %T is no source of limits", l.Source)
+	}
+}
+
+func (l *Limits) key(args []any) (key string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("limits: LimitKey panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return l.Key(args), nil
+}
+
+// charge is what an attempt takes of call limits: a call is charged once.
+func charge(started int) limits.Charge {
+	if started == 0 {
+		return limits.ChargeCalls
+	}
+	return limits.ChargeAttempt
+}
+
+// errNoSession is the error of calls whose limits are a session's and which run
+// in none.
+var errNoSession = errors.New("limits: they are a session's, and the call runs in none: make it inside activity.InSession")
+
+// limitSets are the sets of one worker, and of the sessions on it.
+type limitSets struct {
+	mu       sync.Mutex
+	worker   map[*limits.Declaration]*limits.Keyed
+	sessions map[string]map[*limits.Declaration]*limits.Keyed
+}
+
+// open finds the sets of d for a call in a session, or in none, and makes them
+// where it is the first.
+func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clock) (*limits.Keyed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.worker == nil {
+		s.worker = map[*limits.Declaration]*limits.Keyed{}
+	}
+	sets := s.worker
+	if d.Scope() == limits.ScopeSession || d.Scope() == limits.ScopeAny && session != "" {
+		if session == "" {
+			return nil, errNoSession
+		}
+		var open bool
+		if sets, open = s.sessions[session]; !open {
+			return nil, errSessionOver
+		}
+	}
+	if keyed, ok := sets[d]; ok {
+		return keyed, nil
+	}
+	keyed, err := d.Open(clock)
+	if err == nil {
+		sets[d] = keyed
+	}
+	return keyed, err
+}
+
+// errSessionOver is why the limits of a session are gone.
+var errSessionOver = errors.New("limits: the session has ended on this worker")
+
+func (s *limitSets) begin(session string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sessions == nil {
+		s.sessions = map[string]map[*limits.Declaration]*limits.Keyed{}
+	}
+	s.sessions[session] = map[*limits.Declaration]*limits.Keyed{}
+}
+
+// end takes everything away that was held in a session.
+func (s *limitSets) end(session string) {
+	s.mu.Lock()
+	sets := s.sessions[session]
+	delete(s.sessions, session)
+	s.mu.Unlock()
+	for _, keyed := range sets {
+		keyed.Close(errSessionOver)
+	}
+}
+
+// Limits are the sets of a declaration on this worker, made if there are none.
+func (h *Host) Limits(d *limits.Declaration) (*limits.Keyed, error) {
+	return h.sets.open(d, "", h.limitClock())
+}
+
+// limitClock is the clock of the host's sets: the real one, or the test
+// environment's.
+func (h *Host) limitClock() limits.Clock {
+	if h.Simulated == Real {
+		return limits.Clock{}
+	}
+	return limits.Clock{Now: h.Clock.Now, Sleep: h.Clock.Sleep}
+}
+
+// Names of the SDK's own activities that begin and end a session. The first one
+// runs as long as the session on a real worker, and returns at once in the test
+// environment.
+const (
+	sessionCreation   = "internalSessionCreationActivity"
+	sessionCompletion = "internalSessionCompletionActivity"
+)
+
+// sessionActivity notes the begin and end of sessions.
+type sessionActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+	host *Host
+	ends bool // the session, when it is started
+}
+
+// ExecuteActivity implements interceptor.ActivityInboundInterceptor.
+func (s *sessionActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	session := ""
+	if len(in.Args) > 0 {
+		session, _ = in.Args[0].(string)
+	}
+	if s.ends {
+		s.host.sets.end(session)
+		return s.Next.ExecuteActivity(ctx, in)
+	}
+	s.host.sets.begin(session)
+	out, err := s.Next.ExecuteActivity(ctx, in)
+	if err != nil || s.host.Simulated == Real {
+		s.host.sets.end(session)
+	}
+	return out, err
+}
+
+// acquire takes what the next attempt requires. ok is false where the server
+// attempt ends here instead, with err.
+func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error) {
+	l := &e.spec.Limits
+	if l.Source == nil {
+		return true, nil
+	}
+	if e.limiter == nil {
+		e.limiter, err = l.of(e.Args(), func(d *limits.Declaration) (*limits.Keyed, error) {
+			return e.host.sets.open(d, e.spec.Session, e.host.limitClock())
+		})
+		if err != nil {
+			return false, final(err)
+		}
+	}
+	if !l.acquires() {
+		return true, nil
+	}
+	how := charge(e.heart.journal.Started)
+	e.lease, err = e.limiter.TryAcquireFor(l.Requires, how)
+	switch {
+	case err == nil:
+		return true, nil
+	case !errors.Is(err, limits.ErrNoRoom):
+		return false, final(err)
+	}
+	return e.await(ctx, how, last)
+}
+
+// await waits for the limits: as long as a wait in place may be, heartbeating,
+// and then the server does.
+func (e *execution) await(ctx context.Context, how limits.Charge, last error) (ok bool, err error) {
+	stays := e.info.IsLocalActivity || e.host.Simulated == SimulatedActivity
+	if !stays && e.host.Simulated == Real {
+		// From here on a crash does not count, and the server knows that the
+		// worker is alive.
+		if err := e.heart.record(ctx); err != nil {
+			return false, e.unstarted(ctx, err, last)
+		}
+	}
+	started := time.Now()
+	bound, end := e.patience(stays)
+	if bound > 0 || bound == 0 && stays {
+		e.lease, err = e.waitForLimits(ctx, how, bound, !stays)
+	} else {
+		err = &limits.WaitError{Err: errBeyondInPlace}
+	}
+	e.out.Next.GetMetricsHandler(ctx).Timer(MetricLimitWait).Record(time.Since(started))
+	switch {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil && e.canceled(ctx):
+		return false, e.canceledWith(ctx, ctx.Err())
+	case !isWait(err):
+		return false, final(err)
+	case end || stays:
+		return false, e.endWaiting(ctx, err, last)
+	}
+	return false, e.snooze(ctx, err, last)
+}
+
+// errBeyondInPlace is why a wait here ends, which the server continues.
+var errBeyondInPlace = errors.New("the server continues the wait")
+
+func isWait(err error) bool {
+	_, ok := errors.AsType[*limits.WaitError](err)
+	return ok
+}
+
+// patience is how long to wait here for the limits; 0 is without bound if the
+// attempt stays here. end tells that the call ends then.
+func (e *execution) patience(stays bool) (bound time.Duration, end bool) {
+	now := time.Now()
+	left := func(until time.Time) time.Duration { return max(until.Sub(now)-e.spec.AttemptTimeout, 0) }
+	switch {
+	case stays && !e.call.IsZero():
+		return max(left(e.call), 1), true
+	case stays:
+		return 0, true
+	case e.host.Simulated == SimulatedWorkflow:
+		return -1, false // the environment's clock does not move while activities run
+	}
+	bound = e.spec.Retry.InPlaceWait()
+	if !e.place.IsZero() {
+		bound = min(bound, left(e.place))
+	}
+	if !e.call.IsZero() && e.call.Sub(now) <= max(bound, e.spec.Retry.InPlaceWait())+limitBackoff {
+		// The server could not bring it back in time: wait here to the end.
+		return max(min(e.call.Sub(now), e.placeLeft(now)), 1), true
+	}
+	if !e.serverRetriesLimit() {
+		return max(e.placeLeft(now), 1), true
+	}
+	if bound == 0 {
+		bound = -1
+	}
+	return bound, false
+}
+
+func (e *execution) placeLeft(now time.Time) time.Duration {
+	if e.place.IsZero() {
+		return time.Hour
+	}
+	return e.place.Sub(now)
+}
+
+// waitForLimits waits in the queue, until ctx or the worker ends, or bound has
+// passed.
+func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound time.Duration, slot bool) (limits.Lease, error) {
+	if slot {
+		defer e.host.sleeping.Add(-1)
+		if e.host.sleeping.Add(1) > e.host.mostAsleep() {
+			return limits.Lease{}, &limits.WaitError{Err: errBeyondInPlace}
+		}
+		stopping, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		stop := e.out.Next.GetWorkerStopChannel(ctx)
+		go func() {
+			select {
+			case <-stop:
+				cancel(errBeyondInPlace)
+			case <-stopping.Done():
+			}
+		}()
+		ctx = stopping
+	}
+	if bound > 0 {
+		timed, cancel := context.WithTimeoutCause(ctx, bound, errBeyondInPlace)
+		defer cancel()
+		ctx = timed
+	}
+	return e.limiter.AcquireFor(ctx, e.spec.Limits.Requires, how)
+}
+
+// release ends what the attempt holds, and what its body has acquired itself
+// and not released.
+func (e *execution) release() {
+	if e.endLimits != nil {
+		e.endLimits()
+		e.endLimits = nil
+	}
+	e.lease.Release()
+	e.lease = limits.Lease{}
+}
+
+// limitBackoff is the first wait on the server for limits; it doubles up to
+// maxLimitBackoff, spread by half.
+const (
+	limitBackoff    = time.Second
+	maxLimitBackoff = 16 * time.Second
+)
+
+// snooze hands a call that waits for limits to the server, without counting an
+// attempt.
+func (e *execution) snooze(ctx context.Context, cause, last error) error {
+	h := &e.heart
+	h.mu.Lock()
+	ceiling := limitBackoff << min(h.journal.Snoozes, 10)
+	h.journal.Snoozes++
+	h.mu.Unlock()
+	ceiling = min(max(ceiling, e.spec.Retry.InPlaceWait()), max(maxLimitBackoff, e.spec.Retry.InPlaceWait()))
+	delay := ceiling/2 + time.Duration(e.host.Clock.Random(int64(ceiling/2)))
+	if !e.call.IsZero() && time.Until(e.call) <= delay { // the server would not begin such a wait
+		delay = max(time.Until(e.call)/2, time.Millisecond)
+	}
+	e.out.Next.GetMetricsHandler(ctx).Counter(MetricLimitHandBacks).Inc(1)
+	if err := e.recordLast(ctx); err != nil && !isVerdict(err) {
+		e.out.Next.GetLogger(ctx).Warn("The journal of a call that waits for limits could not be recorded; the server attempt counts as lost.", "Error", err)
+	}
+	if last == nil {
+		last = &limitError{err: cause}
+	}
+	return handBack(last, delay)
+}
+
+// limitError is the failure of a server attempt that has waited for limits in
+// vain.
+type limitError struct{ err error }
+
+func (e *limitError) Error() string { return e.err.Error() }
+func (e *limitError) Unwrap() error { return e.err }
+
+// endWaiting is the end of a call that has waited for limits as long as it
+// could: with its last outcome, if there is one.
+func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
+	e.out.Next.GetMetricsHandler(ctx).WithTags(map[string]string{TagStop: string(retrypolicy.StopLimits)}).Counter(MetricGiveUps).Inc(1)
+	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: waited.Error(), Err: last}
+	h := &e.heart
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch j := &h.journal; {
+	case j.Started == 0:
+		return final(&limitError{err: waited})
+	case lastRefused(j):
+		return final(e.spec.refusals(j, stopped))
+	case last == nil && len(j.Outcomes) > 0: // of another server attempt
+		o := j.Outcomes[len(j.Outcomes)-1]
+		if o.Verdict == retrypolicy.Lost {
+			o.ErrorType, o.Reason = LostType, fmt.Sprintf("attempt %d %s", o.Attempt, o.Reason)
+		}
+		stopped.Err = temporal.NewApplicationError(o.Reason, o.ErrorType)
+	}
+	return final(stopped)
+}
+
+// lastRefused tells whether the last known outcome is a refusal.
+func lastRefused(j *Journal) bool {
+	for i := len(j.Outcomes) - 1; i >= 0; i-- {
+		switch o := &j.Outcomes[i]; {
+		case o.BeforeReset:
+			return false
+		case o.Verdict != retrypolicy.Lost:
+			return o.Verdict == retrypolicy.Refused
+		}
+	}
+	return false
+}

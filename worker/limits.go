@@ -1,0 +1,27 @@
+package worker
+
+import (
+	"fmt"
+
+	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/limits"
+)
+
+// Limits are the sets of a definition's limits on this worker, to look at them,
+// or to resize them while calls are running. Methods without LimitKey have that
+// of the empty key.
+//
+// It is an error if the definition has no limits, or has a set that the program
+// has made itself and can ask. Sets of sessions are not among them.
+func Limits[S any](w *Worker, d *activity.Definition[S]) (*limits.Keyed, error) {
+	switch source := d.Limits().(type) {
+	case nil:
+		return nil, fmt.Errorf("worker: Limits: %s has none", d.Name())
+	case *limits.Declaration:
+		return w.plugin.host.Limits(source)
+	case *limits.Keyed:
+		return source, nil
+	default:
+		return nil, fmt.Errorf("worker: Limits: those of %s are a %T of the program's own", d.Name(), source)
+	}
+}
