@@ -22,8 +22,10 @@ func Ticket(ctx context.Context) ([]byte, error) { return attempt.Ticket(ctx) }
 
 // Complete ends an attempt whose method returned ErrResultPending, with a
 // result, or with cause if that is not nil. It is judged by the method's
-// policy, as if the method had returned it: accepted, retried, or the call's
-// end. An error means that it was not delivered, for instance since the
+// policy, with the call's own numbers, as if the method had returned it:
+// accepted, retried, or the call's end. Filters see no arguments, a Budget is
+// this process's, and of observers only the definition's are told, here. An
+// error means that it was not delivered, for instance since the
 // attempt has timed out.
 func (h Handle[In, Out]) Complete(ctx context.Context, c client.Client, ticket []byte, out Out, cause error) error {
 	return h.m.spec.Complete(ctx, c, ticket, out, cause)

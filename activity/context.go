@@ -27,7 +27,7 @@ func IsActivity(ctx context.Context) bool { return activity.IsActivity(ctx) }
 
 // GetInfo is what Temporal tells about the running activity; its zero value in
 // a call in this process. Info.Attempt counts server attempts, which are not
-// the engine's: use len(Previous(ctx))+1.
+// the engine's, which Attempt is.
 func GetInfo(ctx context.Context) Info {
 	if !IsActivity(ctx) {
 		return Info{}
@@ -73,6 +73,28 @@ func GetHeartbeatDetails(ctx context.Context, details ...any) error {
 		return temporal.ErrNoData
 	}
 	return activity.GetHeartbeatDetails(ctx, details...)
+}
+
+// Attempt is the number of the running attempt of the call, from 1, over all
+// workers; 1 outside a method, or where no policy governs it.
+func Attempt(ctx context.Context) int { return max(attempt.Number(ctx), 1) }
+
+// GetMetricsHandler is the worker's metrics handler with the activity's tags;
+// one that drops everything in a call in this process.
+func GetMetricsHandler(ctx context.Context) client.MetricsHandler {
+	if !IsActivity(ctx) {
+		return client.MetricsNopHandler
+	}
+	return activity.GetMetricsHandler(ctx)
+}
+
+// GetWorkerStopChannel is closed when the worker begins to stop; nil in a call
+// in this process.
+func GetWorkerStopChannel(ctx context.Context) <-chan struct{} {
+	if !IsActivity(ctx) {
+		return nil
+	}
+	return activity.GetWorkerStopChannel(ctx)
 }
 
 // Previous are the outcomes of the call's earlier attempts, in order; empty in

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/chain"
 	"github.com/concurry-go/concurry/internal/hosting"
 	"github.com/concurry-go/concurry/limits"
 )
@@ -80,15 +81,7 @@ func (d *Definition[S]) ActivityTypes() []string {
 
 // named puts the name of a definition or method before each mistake.
 func named(name string, err error) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		all := many.Unwrap()
-		errs := make([]error, len(all))
-		for i, e := range all {
-			errs[i] = named(name, e)
-		}
-		return errors.Join(errs...)
-	}
-	return fmt.Errorf("%s: %w", name, err)
+	return chain.Each(err, func(e error) error { return fmt.Errorf("%s: %w", name, e) })
 }
 
 // checkName refuses names that Temporal reserves or that a dot would split.
@@ -179,7 +172,7 @@ func PolicySpec(activityType string, options Options) (*attempt.Spec, error) {
 	if err := checkName("activity type", activityType); err != nil {
 		return nil, err
 	}
-	if err := checkConfigNames(options.RetryConfig, []string{activityType}); err != nil {
+	if err := errors.Join(options.checkForeignCaller(), checkConfigNames(options.RetryConfig, []string{activityType})); err != nil {
 		return nil, named(activityType, err)
 	}
 	m, err := newMethod(activityType, activityType, options, MethodOptions[None, None]{})

@@ -1,6 +1,8 @@
 package activity
 
 import (
+	"cmp"
+	"errors"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -18,6 +20,9 @@ type Handle[In, Out any] struct {
 }
 
 // CallOptions refine single calls; see Handle.With. Zero fields change nothing.
+//
+// NumRetries and AttemptTimeout need concurry's plugin where the call is made,
+// on the client or on the workflow's worker; without it the call is an error.
 type CallOptions struct {
 	// ID identifies the activity: Submit makes one up otherwise, and refuses
 	// a second call with the ID of one that runs.
@@ -26,16 +31,22 @@ type CallOptions struct {
 	TaskQueue string
 	// Summary is a line for Temporal's web UI.
 	Summary string
-	// NumRetries, if not nil, replaces the policy's.
+	// NumRetries, if not nil, replaces the policy's. Cases keep theirs.
 	NumRetries *int
 	// AttemptTimeout and CallTimeout replace the method's.
 	AttemptTimeout, CallTimeout time.Duration
 }
 
-// With returns the handle for calls with other options. Bad ones make the
-// call fail with an error that names them, before anything runs.
+// With returns the handle for calls with other options: those of o that are
+// set, and for the rest what h has already. Bad ones make the call fail with an
+// error that names them, before anything runs.
 func (h Handle[In, Out]) With(o CallOptions) Handle[In, Out] {
-	h.call = o
+	h.call.ID = cmp.Or(o.ID, h.call.ID)
+	h.call.TaskQueue = cmp.Or(o.TaskQueue, h.call.TaskQueue)
+	h.call.Summary = cmp.Or(o.Summary, h.call.Summary)
+	h.call.NumRetries = cmp.Or(o.NumRetries, h.call.NumRetries)
+	h.call.AttemptTimeout = cmp.Or(o.AttemptTimeout, h.call.AttemptTimeout)
+	h.call.CallTimeout = cmp.Or(o.CallTimeout, h.call.CallTimeout)
 	return h
 }
 
@@ -45,8 +56,10 @@ func (h Handle[In, Out]) ActivityType() string { return h.m.activityType }
 // plan is a method with a call's options applied.
 type plan struct {
 	*method
-	header    *commonpb.Payload
-	taskQueue string
+	header *commonpb.Payload
+	// needsHeader tells that the call is another one without it.
+	needsHeader bool
+	taskQueue   string
 }
 
 func (h Handle[In, Out]) plan(session string) (*plan, error) {
@@ -78,6 +91,7 @@ func (h Handle[In, Out]) plan(session string) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{method: m, taskQueue: m.options.TaskQueue}
+	p.needsHeader = (m.engine() || h.m.engine()) && (h.call.NumRetries != nil || h.call.AttemptTimeout != 0 || session != "")
 	if h.call.TaskQueue != "" {
 		p.taskQueue = h.call.TaskQueue
 	}
@@ -120,9 +134,32 @@ func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
 	options.ScheduleToCloseTimeout = p.options.CallTimeout
 	options.HeartbeatTimeout = p.heartbeat()
 	options.RetryPolicy = p.retryPolicy()
-	ctx = attempt.WithHeader(workflow.WithActivityOptions(ctx, options), p.header)
-	return Future[Out]{workflow.ExecuteActivity(ctx, p.activityType, pack(in)...)}
+	return launch[Out](workflow.WithActivityOptions(ctx, options), p, func(ctx workflow.Context) workflow.Future {
+		return workflow.ExecuteActivity(ctx, p.activityType, pack(in)...)
+	})
 }
+
+// launch starts a call with the plan's header. A call that means nothing
+// without it is taken back where nobody sends it.
+func launch[Out any](ctx workflow.Context, p *plan, start func(workflow.Context) workflow.Future) Future[Out] {
+	cancel := workflow.CancelFunc(nil)
+	if p.needsHeader {
+		ctx, cancel = workflow.WithCancel(ctx)
+	}
+	header := attempt.NewCallerHeader(p.header)
+	future := start(attempt.WithHeader(ctx, header))
+	if p.needsHeader && !header.Taken() {
+		cancel()
+		failed, settable := workflow.NewFuture(ctx)
+		settable.SetError(named(p.activityType, errNoPlugin))
+		future = failed
+	}
+	return Future[Out]{future}
+}
+
+// errNoPlugin is the error of calls whose numbers would go nowhere.
+var errNoPlugin = errors.New("NumRetries and AttemptTimeout of CallOptions, and sessions, need concurry's plugin where the call is made: " +
+	"worker.New has it; other workers and clients take worker.Plugin() among their Plugins")
 
 // retryPolicy is Temporal's part: none but a far backstop where the engine
 // counts. Failures of the SDK itself, which no other attempt would mend, end

@@ -6,7 +6,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -50,8 +49,9 @@ func (h Handle[In, Out]) ExecuteLocal(ctx workflow.Context, in In) Future[Out] {
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1}, // the engine's are all there are
 		Summary:                h.call.Summary,
 	})
-	ctx = attempt.WithHeader(ctx, p.header)
-	return Future[Out]{workflow.ExecuteLocalActivity(ctx, p.activityType, pack(in)...)}
+	return launch[Out](ctx, p, func(ctx workflow.Context) workflow.Future {
+		return workflow.ExecuteLocalActivity(ctx, p.activityType, pack(in)...)
+	})
 }
 
 // localTimeout bounds a whole call in place: by CallTimeout, else by the time

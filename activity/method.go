@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,8 +139,9 @@ func newMethod[In, Out any](activityType, name string, options Options, own Meth
 	}
 	policy, until, err := options.configured(name)
 	if err == nil && until != nil {
-		own.RetryUntil, err = validation.Named(until, own.Validators)
-		err = within("RetryConfig.", err)
+		var more []validation.Validator[Out]
+		more, err = validation.Named(until, own.Validators)
+		own.RetryUntil, err = slices.Concat(own.RetryUntil, more), within("RetryConfig.", err)
 	}
 	if err != nil {
 		return nil, named(activityType, err)

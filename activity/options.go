@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/chain"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
@@ -16,6 +17,11 @@ import (
 
 // Options are what all methods of a definition have in common. The zero value
 // is no retries and no timeout; Temporal needs one of the timeouts.
+//
+// Where callers and workers are different programs, numbers, waits and timeouts
+// are the caller's, and travel with the call; filters, cases, validators,
+// budgets, limits and observers are the worker's. Give both the same definition
+// and the same configuration.
 type Options struct {
 	// Retry is what is retried, and when. Its zero value is one attempt.
 	Retry retrypolicy.Policy
@@ -44,16 +50,16 @@ type Options struct {
 	ForeignWorkers bool
 
 	// RetryConfig tunes the policies of methods from outside, key by key, over
-	// Retry here and in MethodOptions: by method name, or AllMethods. A name
-	// that is no method's is an error.
+	// Retry here and in MethodOptions: by method name, or AllMethods. Cases keep
+	// their own numbers. A name that is no method's is an error.
 	RetryConfig retrypolicy.Configs
 
-	// Filters are those that RetryConfig's retry_on can name.
+	// Filters are those that RetryConfig's retry_on can name, to be asked
+	// instead of those in Retry.
 	Filters map[string]retrypolicy.Filter
 
 	// Observers are told of every attempt that ends, on the worker, or in this
-	// process where the method runs in it. Methods without retries and
-	// validators are plain activities, of which they hear nothing.
+	// process where the method runs in it.
 	Observers []retrypolicy.Observer
 
 	// Limits bound what the methods hold and take at a time: see package
@@ -87,7 +93,7 @@ const NoHeartbeat time.Duration = -1
 // so that a validator of another type does not compile.
 type MethodOptions[In, Out any] struct {
 	// RetryUntil are the validators a result must pass; a refused one is
-	// retried while the budget lasts.
+	// retried while retries are left.
 	RetryUntil []validation.Validator[Out]
 
 	// Requires replaces the definition's if it is not nil.
@@ -97,7 +103,8 @@ type MethodOptions[In, Out any] struct {
 	// is bound by, such as the tenant's. Nil is one set for all.
 	LimitKey func(In) string
 
-	// Validators are those that Options.RetryConfig's retry_until can name.
+	// Validators are those that Options.RetryConfig's retry_until can name, to
+	// be asked after RetryUntil.
 	Validators map[string]validation.Validator[Out]
 
 	// Retry replaces the definition's whole policy, filters included, if it is
@@ -166,6 +173,22 @@ func (o *Options) checkForeign() error {
 	return errors.Join(errs...)
 }
 
+// checkForeignCaller refuses what calls of activities that exist already decide
+// themselves.
+func (o *Options) checkForeignCaller() error {
+	var errs []error
+	bad := func(field string, set bool, value any) {
+		if set {
+			errs = append(errs, &retrypolicy.FieldError{Field: field, Value: value, Allowed: "must be unset in Policies: the caller's own activity options decide it"})
+		}
+	}
+	bad("CallTimeout", o.CallTimeout != 0, o.CallTimeout)
+	bad("HeartbeatTimeout", o.HeartbeatTimeout > 0, o.HeartbeatTimeout)
+	bad("TaskQueue", o.TaskQueue != "", o.TaskQueue)
+	bad("ForeignWorkers", o.ForeignWorkers, true)
+	return errors.Join(errs...)
+}
+
 // configured is o with the policy that RetryConfig makes of its own, for the
 // method of a name, and what that says of validators.
 func (o *Options) configured(name string) (retrypolicy.Policy, []string, error) {
@@ -202,21 +225,15 @@ func checkTimeouts(attemptTimeout, callTimeout time.Duration) error {
 
 // within puts a prefix before the field of every FieldError in err.
 func within(prefix string, err error) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		all := many.Unwrap()
-		errs := make([]error, len(all))
-		for i, e := range all {
-			errs[i] = within(prefix, e)
+	return chain.Each(err, func(e error) error {
+		if field, ok := errors.AsType[*limits.FieldError](e); ok {
+			return &limits.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
 		}
-		return errors.Join(errs...)
-	}
-	if field, ok := errors.AsType[*limits.FieldError](err); ok {
-		return &limits.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
-	}
-	if field, ok := errors.AsType[*retrypolicy.FieldError](err); ok {
-		return &retrypolicy.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
-	}
-	return err
+		if field, ok := errors.AsType[*retrypolicy.FieldError](e); ok {
+			return &retrypolicy.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
+		}
+		return e
+	})
 }
 
 // heartbeat is HeartbeatTimeout with its default applied; 0 is none.

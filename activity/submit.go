@@ -45,7 +45,8 @@ var (
 // up to 10 seconds longer, and without a CallTimeout for ever.
 //
 // The client should have been made with concurry's plugin: without it the
-// numbers of the worker's definition count, not this program's.
+// numbers of the worker's definition count, not this program's, and numbers in
+// CallOptions are an error.
 //
 // Errors: ErrIDInUse, ErrStandaloneUnsupported, one that names the option that
 // is wrong, or the server's.
@@ -99,7 +100,8 @@ func (s *submission) start(ctx context.Context) (runID string, standalone bool, 
 }
 
 func (s *submission) startActivity(ctx context.Context) (runID string, err error) {
-	handle, err := s.client.ExecuteActivity(attempt.WithClientHeader(ctx, s.header), client.StartActivityOptions{
+	header := attempt.NewCallerHeader(s.header)
+	handle, err := s.client.ExecuteActivity(attempt.WithClientHeader(ctx, header), client.StartActivityOptions{
 		ID:                     s.id,
 		TaskQueue:              s.taskQueue,
 		ScheduleToCloseTimeout: s.options.CallTimeout,
@@ -110,6 +112,10 @@ func (s *submission) startActivity(ctx context.Context) (runID string, err error
 	}, s.activityType, s.args...)
 	if err != nil {
 		return "", err
+	}
+	if s.needsHeader && !header.Taken() {
+		err := handle.Terminate(ctx, client.TerminateActivityOptions{Reason: errNoPlugin.Error()})
+		return "", errors.Join(errNoPlugin, err)
 	}
 	return handle.GetRunID(), nil
 }

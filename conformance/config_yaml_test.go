@@ -17,8 +17,8 @@ import (
 func TestConfigRefusesWhatItDoesNotKnowInYAML(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"retry_wiat: 1":                  `retry_wiat "1": no such key`,
-		"num_retries: many":              `num_retries "\"many\"": must be a whole number`,
+		"retry_wiat: 1":                  `retry_wiat 1: no such key`,
+		"num_retries: many":              `num_retries "many": must be a whole number`,
 		"retry_wait: .inf":               `retry_wait "+Inf": must be a finite number`,
 		"retry_on: {a: 1}":               `must be a name or a list of names`,
 		"num_retries: 1\nnum_retries: 2": "already defined",
@@ -29,6 +29,8 @@ func TestConfigRefusesWhatItDoesNotKnowInYAML(t *testing.T) {
 		assert.Zero(t, c, text)
 	}
 	var all retrypolicy.Configs
+	require.ErrorContains(t, yaml.Unmarshal([]byte("Fetch: {retry_wiat: 1}\nAsk: {num_retries: many}\n"), &all), `"Fetch": retry_wiat 1: no such key`)
+	require.ErrorContains(t, yaml.Unmarshal([]byte("Fetch: 3"), &all), "cannot unmarshal")
 	require.NoError(t, yaml.Unmarshal([]byte("\"*\": {num_retries: 2, retry_on: network}\nFetch: {num_retries: 9}\n"), &all))
 	nine := 9
 	assert.Equal(t, retrypolicy.Config{NumRetries: &nine, RetryOn: []string{"network"}}, all.For("Fetch"))

@@ -74,7 +74,7 @@ func table() []entry {
 			"4 failed: retry in 6ms (busy)", "5 failed: give up, retries spent (busy)",
 		}},
 		{"a case without retries", retrypolicy.Policy{NumRetries: 5, Jitter: none, Cases: cases}, "connection, then bug", []string{
-			"1 failed: retry in 1ms (connection reset)", "2 failed: give up, retries spent (index out of range)",
+			"1 failed: retry in 1ms (connection reset)", "2 failed: give up, the case's retries spent (index out of range)",
 		}},
 		{"no wait", retrypolicy.Policy{NumRetries: 2, Wait: retrypolicy.NoWait}, "connection, then connection, then ok", []string{
 			"1 failed: retry in 0s (connection reset)", "2 failed: retry in 0s (connection reset)", "3 accepted: accept",

@@ -36,7 +36,8 @@ type Config struct {
 	// RetryJitter is 0 for no jitter; anything up to 1 means full jitter,
 	// whatever the number, as in concurry. Default 0.3, full jitter.
 	RetryJitter *float64 `json:"retry_jitter,omitempty" yaml:"retry_jitter,omitempty"`
-	// RetryUntil are the names of validators, which the method knows.
+	// RetryUntil are the names of validators, which the method knows, in
+	// addition to those it always has.
 	RetryUntil []string `json:"retry_until,omitzero" yaml:"retry_until,omitempty"`
 }
 
@@ -57,7 +58,8 @@ func (c Config) Policy() (Policy, error) {
 // Over is p with what the configuration says instead, key by key, for policies
 // that are declared in Go and tuned from outside. filters are those that
 // retry_on can name. The error names every key that is wrong. It does not look
-// at RetryUntil, for which there is validation.Named.
+// at RetryUntil, for which there is validation.Named, and leaves p's Cases as
+// they are.
 func (c Config) Over(p Policy, filters map[string]Filter) (Policy, error) {
 	var errs []error
 	bad := func(key string, value any, allowed string) {

@@ -37,6 +37,16 @@ func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 	if err := unmarshal(&values); err != nil {
 		return err
 	}
+	read, err := fromValues(values)
+	if err == nil {
+		*c = read
+	}
+	return err
+}
+
+// fromValues is the configuration of keys and values that a YAML library has
+// read.
+func fromValues(values map[string]any) (Config, error) {
 	var read Config
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -49,10 +59,9 @@ func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return Config{}, err
 	}
-	*c = read
-	return nil
+	return read, nil
 }
 
 // UnmarshalJSON implements json.Unmarshaler. The error names every method and
@@ -68,6 +77,28 @@ func (c *Configs) UnmarshalJSON(data []byte) error {
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	*c = read
+	return nil
+}
+
+// UnmarshalYAML is how Go's YAML libraries read Configs; see UnmarshalJSON.
+func (c *Configs) UnmarshalYAML(unmarshal func(any) error) error {
+	var values map[string]map[string]any
+	if err := unmarshal(&values); err != nil {
+		return err
+	}
+	read := Configs{}
+	var errs []error
+	for _, method := range slices.Sorted(maps.Keys(values)) {
+		one, err := fromValues(values[method])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%q: %w", method, err))
+		}
+		read[method] = one
+	}
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	*c = read
@@ -203,7 +234,7 @@ func (c *Config) set(key string, raw json.RawMessage) error {
 	case "retry_until":
 		c.RetryUntil, err = readNames(raw)
 	default:
-		return &FieldError{Field: key, Value: string(raw), Allowed: "no such key; there are " + strings.Join(configKeys(), ", ")}
+		return &FieldError{Field: key, Value: shown(raw), Allowed: "no such key; there are " + strings.Join(configKeys(), ", ")}
 	}
 	if field, ok := errors.AsType[*FieldError](err); ok {
 		field.Field = key
@@ -213,10 +244,23 @@ func (c *Config) set(key string, raw json.RawMessage) error {
 
 func read(raw json.RawMessage, into any, allowed string) error {
 	if json.Unmarshal(raw, into) != nil {
-		return &FieldError{Value: string(raw), Allowed: allowed}
+		return &FieldError{Value: shown(raw), Allowed: allowed}
 	}
 	return nil
 }
+
+// shown is a value in an error: a text as it is, everything else as it stands
+// in the file.
+func shown(raw json.RawMessage) any {
+	var text string
+	if json.Unmarshal(raw, &text) == nil && !bytes.Equal(raw, []byte("null")) {
+		return text
+	}
+	return verbatim(raw)
+}
+
+// verbatim prints without quotes.
+type verbatim string
 
 // readNames takes a list of names, or one name without a list.
 func readNames(raw json.RawMessage) (names []string, err error) {
@@ -227,10 +271,10 @@ func readNames(raw json.RawMessage) (names []string, err error) {
 	case json.Unmarshal(raw, &one) == nil:
 		names = []string{one}
 	case json.Unmarshal(raw, &names) != nil:
-		return nil, &FieldError{Value: string(raw), Allowed: "must be a name or a list of names"}
+		return nil, &FieldError{Value: shown(raw), Allowed: "must be a name or a list of names"}
 	}
 	if len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return name == "" || strings.ContainsAny(name, ", \t\n") }) {
-		return nil, &FieldError{Value: string(raw), Allowed: "must be one name or more, none of them empty or with a comma or space in it"}
+		return nil, &FieldError{Value: shown(raw), Allowed: "must be one name or more, none of them empty or with a comma or space in it"}
 	}
 	return names, nil
 }
@@ -259,7 +303,7 @@ func members(data []byte, member func(key string, raw json.RawMessage) error) er
 			return err
 		}
 		if seen[key] {
-			errs = append(errs, &FieldError{Field: key, Value: string(raw), Allowed: "must not stand twice"})
+			errs = append(errs, &FieldError{Field: key, Value: shown(raw), Allowed: "must not stand twice"})
 			continue
 		}
 		seen[key] = true

@@ -81,19 +81,19 @@ func TestConfigRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	const keys = "no such key; there are num_retries, retry_on, retry_algorithm, retry_wait, retry_max_wait, retry_max_elapsed, retry_jitter, retry_until"
 	for text, want := range map[string]string{
-		`{"retry_wiat": 1}`:                        `retry_wiat "1": ` + keys,
-		`{"Num_Retries": 1}`:                       `Num_Retries "1": ` + keys,
-		`{"num_retries": 1, "num_retries": 2}`:     `num_retries "2": must not stand twice`,
-		`{"num_retries": 1.5}`:                     `num_retries "1.5": must be a whole number`,
-		`{"num_retries": "3"}`:                     `num_retries "\"3\"": must be a whole number`,
-		`{"num_retries": 99999999999999999999999}`: `num_retries "99999999999999999999999": must be a whole number`,
-		`{"retry_algorithm": 2}`:                   `retry_algorithm "2": must be "exponential", "linear", "fibonacci" or "constant"`,
-		`{"retry_wait": "1s"}`:                     `retry_wait "\"1s\"": must be a number of seconds`,
-		`{"retry_jitter": true}`:                   `retry_jitter "true": must be a number from 0 to 1`,
-		`{"retry_on": []}`:                         `retry_on "[]": must be one name or more`,
-		`{"retry_on": ["a", null]}`:                `retry_on "[\"a\", null]": must be one name or more`,
-		`{"retry_until": "a,b"}`:                   `retry_until "\"a,b\"": must be one name or more`,
-		`{"retry_until": {"a": 1}}`:                `retry_until "{\"a\": 1}": must be a name or a list of names`,
+		`{"retry_wiat": 1}`:                        `retry_wiat 1: ` + keys,
+		`{"Num_Retries": 1}`:                       `Num_Retries 1: ` + keys,
+		`{"num_retries": 1, "num_retries": 2}`:     `num_retries 2: must not stand twice`,
+		`{"num_retries": 1.5}`:                     `num_retries 1.5: must be a whole number`,
+		`{"num_retries": "3"}`:                     `num_retries "3": must be a whole number`,
+		`{"num_retries": 99999999999999999999999}`: `num_retries 99999999999999999999999: must be a whole number`,
+		`{"retry_algorithm": 2}`:                   `retry_algorithm 2: must be "exponential", "linear", "fibonacci" or "constant"`,
+		`{"retry_wait": "1s"}`:                     `retry_wait "1s": must be a number of seconds`,
+		`{"retry_jitter": true}`:                   `retry_jitter true: must be a number from 0 to 1`,
+		`{"retry_on": []}`:                         `retry_on []: must be one name or more`,
+		`{"retry_on": ["a", null]}`:                `retry_on ["a", null]: must be one name or more`,
+		`{"retry_until": "a,b"}`:                   `retry_until "a,b": must be one name or more`,
+		`{"retry_until": {"a": 1}}`:                `retry_until {"a": 1}: must be a name or a list of names`,
 		`[1]`:                                      `[1]: must be an object of keys and values`,
 		`3`:                                        `3: must be an object of keys and values`,
 	} {
@@ -104,9 +104,9 @@ func TestConfigRefusesWhatItDoesNotKnow(t *testing.T) {
 		require.ErrorContains(t, json.Unmarshal([]byte(`{"Fetch": `+text+`}`), &all), want, text)
 	}
 	var all retrypolicy.Configs
-	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {}, "A": {}}`), &all), `A "{}": must not stand twice`)
-	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"A": x "1": no such key`)
-	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"B": y "1": no such key`)
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {}, "A": {}}`), &all), `A {}: must not stand twice`)
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"A": x 1: no such key`)
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"B": y 1: no such key`)
 }
 
 func TestConfigFromEnvRefusesWhatItDoesNotKnow(t *testing.T) {

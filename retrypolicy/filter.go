@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 
-	"go.temporal.io/sdk/temporal"
+	"github.com/concurry-go/concurry/internal/chain"
 )
 
 // Filter decides whether an error is retried. It is called on the worker, by
@@ -47,22 +47,7 @@ func ErrorType(types ...string) Filter {
 	if len(types) == 0 {
 		return nil
 	}
-	return func(err error, _ Attempt) bool { return hasType(err, types) }
-}
-
-// hasType looks at every application error, where errors.As would stop at the
-// first.
-func hasType(err error, types []string) bool {
-	for err != nil {
-		if app, ok := err.(*temporal.ApplicationError); ok && slices.Contains(types, app.Type()) { //nolint:errorlint // the chain is walked here
-			return true
-		}
-		if many, ok := err.(interface{ Unwrap() []error }); ok {
-			return slices.ContainsFunc(many.Unwrap(), func(e error) bool { return hasType(e, types) })
-		}
-		err = errors.Unwrap(err)
-	}
-	return false
+	return func(err error, _ Attempt) bool { return chain.Application(err, types...) != nil }
 }
 
 // If retries errors the predicate says yes to. The attempt tells it the

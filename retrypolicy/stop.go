@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/internal/chain"
 )
 
 // Stop is why a call ended without another attempt.
@@ -13,6 +15,9 @@ type Stop string
 const (
 	// StopSpent: NumRetries retries were made.
 	StopSpent Stop = "retries spent"
+	// StopCase: the error is of a case whose own retries were made, or that has
+	// none.
+	StopCase Stop = "the case's retries spent"
 	// StopFiltered: no filter says that the error is retried.
 	StopFiltered Stop = "not retried by any filter"
 	// StopPermanent: the error is one of Permanent, or a Temporal application
@@ -39,10 +44,19 @@ const (
 // cause of the call's own error.
 const StopType = "RetryStopped"
 
+// LostType is the application error type of a call whose retries are spent and
+// whose last attempt left no outcome: its worker was shut down, killed or cut
+// off.
+const LostType = "AttemptLost"
+
+// IsLost tells whether err is the end of such a call, on either side of the
+// wire.
+func IsLost(err error) bool { return chain.Application(err, LostType) != nil }
+
 // StopError is the error of a call that ended although it had retries left,
 // and although its last error is one to be retried: for StopCallTimeout,
-// StopMaxElapsed, StopBudget and StopLimits. Err is that last error, whose type, details
-// and causes the call keeps. Find it with StopOf.
+// StopMaxElapsed, StopBudget and StopLimits. Err is that last error, whose type,
+// details and causes the call keeps. Find it with StopOf.
 type StopError struct {
 	Stop   Stop
 	Detail string // such as "the wait of 2m0s does not fit into 30s, what is left of the call"
@@ -71,7 +85,8 @@ func (e *StopError) ToTemporal(cause error) error {
 }
 
 // StopOf tells why a call ended that had retries left, on either side of the
-// wire. ok is false for calls that ended in any other way.
+// wire. ok is false for calls that ended in any other way, also where the
+// method's own error is that of another call which did.
 func StopOf(err error) (stop Stop, ok bool) {
 	e := FindStop(err)
 	if e == nil {
@@ -80,20 +95,68 @@ func StopOf(err error) (stop Stop, ok bool) {
 	return e.Stop, true
 }
 
-// FindStop is the StopError in err's chain, wherever err comes from; nil if
-// there is none. Behind the wire it has no Err.
+// FindStop is the StopError of the call that err is from, wherever that ran;
+// nil if there is none. Of joined errors, such as a map's, it is the first.
+// Behind the wire it has no Err.
 func FindStop(err error) *StopError {
-	if e, ok := errors.AsType[*StopError](err); ok {
-		return e
-	}
+	ofWorkflow := false // its own errors are around the call's
 	for err != nil {
-		if app, ok := err.(*temporal.ApplicationError); ok && app.Type() == StopType { //nolint:errorlint // the chain is walked here
-			var stop string
-			if app.Details(&stop) == nil {
-				return &StopError{Stop: Stop(stop), Detail: strings.TrimPrefix(app.Message(), prefix)}
+		switch e := err.(type) { //nolint:errorlint // the chain is walked here
+		case *StopError:
+			return e
+		case *otherCall:
+			return nil
+		case *temporal.WorkflowExecutionError, *temporal.ChildWorkflowExecutionError:
+			ofWorkflow = true
+		case *temporal.ActivityError:
+			ofWorkflow = false
+		case *temporal.ApplicationError:
+			for _, app := range []error{e, e.Unwrap()} {
+				if stopped := traveled(app); stopped != nil {
+					return stopped
+				}
 			}
+			if !ofWorkflow {
+				return nil // this is the call's error, and its causes are the method's
+			}
+		case interface{ Unwrap() []error }:
+			for _, one := range e.Unwrap() {
+				if stopped := FindStop(one); stopped != nil {
+					return stopped
+				}
+			}
+			return nil
 		}
 		err = errors.Unwrap(err)
 	}
 	return nil
 }
+
+// traveled is the StopError that came as err; nil if it is none.
+func traveled(err error) *StopError {
+	app, ok := err.(*temporal.ApplicationError) //nolint:errorlint // this one
+	if !ok || app.Type() != StopType {
+		return nil
+	}
+	stop := ""
+	if problem := app.Details(&stop); problem != nil {
+		stop = "" // of another language, or a lost detail: the message tells
+	}
+	return &StopError{Stop: Stop(stop), Detail: strings.TrimPrefix(app.Message(), prefix)}
+}
+
+// OfOtherCall is for the engine: err, the error of a method, such that no
+// StopError in it is taken for that of the method's own call.
+func OfOtherCall(err error) error {
+	if FindStop(err) == nil {
+		return err
+	}
+	return &otherCall{err}
+}
+
+// otherCall hides from FindStop what another call has stopped by, and from
+// nobody else.
+type otherCall struct{ err error }
+
+func (e *otherCall) Error() string { return e.err.Error() }
+func (e *otherCall) Unwrap() error { return e.err }

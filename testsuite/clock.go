@@ -9,7 +9,9 @@ import (
 )
 
 // Clock is a settable clock: sleeping moves it, and takes no time. It also
-// draws jitter from a seed. Safe for concurrent use.
+// draws jitter from a seed. Waits between attempts, waits for limits, Elapsed
+// and what is left for the next wait follow it; AttemptTimeout, and the deadline
+// that CallTimeout puts into a context, are real time. Safe for concurrent use.
 type Clock struct {
 	mu     sync.Mutex
 	now    time.Time

@@ -9,11 +9,12 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
+	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/worker"
 )
 
 // WorkflowEnvironment is Temporal's TestWorkflowEnvironment with the engine
@@ -40,13 +41,14 @@ type ActivityEnvironment struct {
 
 // Environment is either of the two.
 type Environment interface {
-	worker.ActivityRegistry
+	sdkworker.ActivityRegistry
 	engine() *attempt.Host
 }
 
 // NewWorkflowEnvironment makes an environment; it asserts the expectations of
-// its mocks when t ends.
-func NewWorkflowEnvironment(t testing.TB) *WorkflowEnvironment {
+// its mocks when t ends. It takes what workers are refined with, such as
+// worker.Policies and worker.Observe; worker.Slots has no meaning here.
+func NewWorkflowEnvironment(t testing.TB, refine ...worker.Option) *WorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(logger(t))
@@ -56,7 +58,7 @@ func NewWorkflowEnvironment(t testing.TB) *WorkflowEnvironment {
 		Simulated: attempt.SimulatedWorkflow,
 		Sessions:  true,
 	}
-	o := options(t, host)
+	o := options(t, host, refine)
 	o.EnableSessionWorker = true
 	env.SetWorkerOptions(o)
 	t.Cleanup(func() { env.AssertExpectations(t) })
@@ -76,15 +78,15 @@ func skip(_ time.Duration, wake ...<-chan struct{}) bool {
 	return true
 }
 
-// NewActivityEnvironment makes an environment.
-func NewActivityEnvironment(t testing.TB) *ActivityEnvironment {
+// NewActivityEnvironment makes an environment; see NewWorkflowEnvironment.
+func NewActivityEnvironment(t testing.TB, refine ...worker.Option) *ActivityEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(logger(t))
 	env := suite.NewTestActivityEnvironment()
 	clock := NewClock()
 	host := &attempt.Host{Clock: attempt.Clock{Now: clock.Now, Sleep: clock.sleep, Random: clock.draw}, Simulated: attempt.SimulatedActivity}
-	env.SetWorkerOptions(options(t, host))
+	env.SetWorkerOptions(options(t, host, refine))
 	return &ActivityEnvironment{TestActivityEnvironment: env, Clock: clock, host: host}
 }
 
@@ -93,8 +95,11 @@ func logger(t testing.TB) log.Logger {
 	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 }
 
-func options(t testing.TB, host *attempt.Host) worker.Options {
+func options(t testing.TB, host *attempt.Host, refine []worker.Option) sdkworker.Options {
 	t.Helper()
+	if err := worker.Refine(host, refine...); err != nil {
+		t.Fatal(err)
+	}
 	plugin, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
 		Name:               "concurry-testsuite",
 		WorkerInterceptors: []interceptor.WorkerInterceptor{host.Interceptor()},
@@ -102,7 +107,7 @@ func options(t testing.TB, host *attempt.Host) worker.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return worker.Options{Plugins: []worker.Plugin{plugin}}
+	return sdkworker.Options{Plugins: []sdkworker.Plugin{plugin}}
 }
 
 func (e *WorkflowEnvironment) engine() *attempt.Host { return e.host }

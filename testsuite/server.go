@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/concurry-go/concurry/testsuite/devserver"
+	"github.com/concurry-go/concurry/worker"
 )
 
 var (
@@ -50,10 +51,10 @@ func shared(t testing.TB, profile devserver.Profile) *devserver.Server {
 	return srv
 }
 
-// Client is a client of Server, closed when t ends.
+// Client is a client of Server, with concurry's plugin, closed when t ends.
 func Client(t testing.TB) client.Client {
 	t.Helper()
-	return Dial(t, Server(t), client.Options{})
+	return Dial(t, Server(t), client.Options{Plugins: []client.Plugin{worker.Plugin()}})
 }
 
 // Dial is a client of any dev server, closed when t ends.

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/chain"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -167,12 +168,10 @@ type document struct {
 	Outcomes []wire.Outcome `json:"outcomes"`
 }
 
-// ToTemporal is the error as it travels: a non-retryable application error of
-// type ErrorType. Results must already be encoded.
-func (e *RetryValidationError) ToTemporal() error { return e.ToTemporalAs(e.Error()) }
-
-// ToTemporalAs is ToTemporal with the message of an error around it.
-func (e *RetryValidationError) ToTemporalAs(message string) error {
+// ToTemporal is for the engine: the error as it travels, a non-retryable
+// application error of type ErrorType with the message of an error around it.
+// Results must already be encoded.
+func (e *RetryValidationError) ToTemporal(message string) error {
 	d := document{Method: e.MethodName, Attempts: e.Attempts, LeftOut: e.LeftOut}
 	for _, o := range e.Outcomes {
 		d.Outcomes = append(d.Outcomes, wire.FromOutcome(o))
@@ -198,32 +197,12 @@ func As(err error, target **RetryValidationError) bool {
 	if errors.As(err, target) {
 		return true
 	}
-	e := find(err)
-	if e == nil {
+	app := chain.Application(err, ErrorType)
+	if app == nil {
 		return false
 	}
-	*target = e
+	*target = decode(app)
 	return true
-}
-
-// find looks at every application error, joined ones included, where errors.As
-// would stop at the first.
-func find(err error) *RetryValidationError {
-	for err != nil {
-		if app, ok := err.(*temporal.ApplicationError); ok && app.Type() == ErrorType { //nolint:errorlint // the chain is walked here
-			return decode(app)
-		}
-		if many, ok := err.(interface{ Unwrap() []error }); ok {
-			for _, e := range many.Unwrap() {
-				if found := find(e); found != nil {
-					return found
-				}
-			}
-			return nil
-		}
-		err = errors.Unwrap(err)
-	}
-	return nil
 }
 
 // decode also accepts an error of the right type whose details are not ours,

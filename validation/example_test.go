@@ -34,16 +34,6 @@ func ExampleCheck() {
 	// Output: no text
 }
 
-// Validators of a method are asked in order until one refuses.
-func ExampleValidate() {
-	validators := []validation.Validator[reply]{
-		validation.Check("no text", func(r reply) bool { return r.Text != "" }),
-		validation.Check("too unsure", func(r reply) bool { return r.Score > 0.5 }),
-	}
-	fmt.Println(validation.Validate(validators, reply{Text: "hello", Score: 0.2}, retrypolicy.Attempt{Number: 1}))
-	// Output: too unsure
-}
-
 // What a call returned that had no valid result: a workflow, a client and a
 // call in this process all find the same.
 func ExampleAs() {

@@ -2,9 +2,7 @@ package validation
 
 import (
 	"errors"
-	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -62,24 +60,4 @@ func Named[T any](names []string, known map[string]Validator[T]) ([]Validator[T]
 		return nil, err
 	}
 	return validators, nil
-}
-
-// Validate asks validators in order and returns the first refusal, nil if all
-// accept. A validator that panics has refused; its stack is in the error.
-func Validate[T any](validators []Validator[T], result T, a retrypolicy.Attempt) error {
-	for i, v := range validators {
-		if err := one(v, i, result, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func one[T any](v Validator[T], i int, result T, a retrypolicy.Attempt) (refusal error) {
-	defer func() {
-		if r := recover(); r != nil {
-			refusal = fmt.Errorf("validator %d panicked: %v\n%s", i+1, r, debug.Stack())
-		}
-	}()
-	return v(result, a)
 }

@@ -39,17 +39,17 @@ func TestAsFindsTheErrorWhereverItComesFrom(t *testing.T) {
 	t.Parallel()
 	e := mixed()
 	e.LeftOut = 2
-	overTheWire := travel(t, e.ToTemporal())
+	overTheWire := travel(t, e.ToTemporal(e.Error()))
 	for name, err := range map[string]error{
 		"a call in this process":           e,
 		"wrapped":                          fmt.Errorf("generate: %w", e),
 		"joined":                           errors.Join(io.EOF, e),
-		"not travelled yet":                e.ToTemporal(),
+		"not travelled yet":                e.ToTemporal(e.Error()),
 		"over the wire":                    overTheWire,
 		"over the wire, wrapped":           fmt.Errorf("generate: %w", overTheWire),
 		"over the wire, joined, second":    errors.Join(temporal.NewApplicationError("x", "T"), overTheWire),
 		"a cause":                          temporal.NewApplicationErrorWithCause("outer", "Outer", overTheWire),
-		"a cause, over the wire":           travel(t, temporal.NewApplicationErrorWithCause("outer", "Outer", e.ToTemporal())),
+		"a cause, over the wire":           travel(t, temporal.NewApplicationErrorWithCause("outer", "Outer", e.ToTemporal(e.Error()))),
 		"a cause of a cause":               travel(t, temporal.NewApplicationErrorWithCause("1", "T", temporal.NewApplicationErrorWithCause("2", "", overTheWire))),
 		"over a second wire":               travel(t, overTheWire),
 		"wrapped between two wire crosses": travel(t, fmt.Errorf("workflow: %w", overTheWire)),
@@ -78,7 +78,7 @@ func TestAsFindsTheErrorWhereverItComesFrom(t *testing.T) {
 func TestTravellingErrorIsOneTheServerDoesNotRetry(t *testing.T) {
 	t.Parallel()
 	var app *temporal.ApplicationError
-	require.ErrorAs(t, travel(t, mixed().ToTemporal()), &app)
+	require.ErrorAs(t, travel(t, mixed().ToTemporal(mixed().Error())), &app)
 	assert.Equal(t, "RetryValidationError", app.Type())
 	assert.True(t, app.NonRetryable())
 	assert.Equal(t, mixed().Error(), app.Message())
@@ -88,7 +88,7 @@ func TestTravellingErrorIsOneTheServerDoesNotRetry(t *testing.T) {
 func TestTravellingTextIsCutAndValid(t *testing.T) {
 	t.Parallel()
 	e := validation.New("A.B", 1, []retrypolicy.Outcome{refused(1, strings.Repeat("\xffx", 1<<20), "r")}, 0)
-	err := travel(t, e.ToTemporal())
+	err := travel(t, e.ToTemporal(e.Error()))
 	assert.Less(t, len(err.Error()), 8<<10)
 	got := find(t, err)
 	assert.LessOrEqual(t, len(got.ValidationErrors[0]), wire.MaxReason)
@@ -180,7 +180,7 @@ func (k kept) Get(ptr any) error {
 func TestResultsOfACallInThisProcessTravelToo(t *testing.T) {
 	t.Parallel()
 	e := validation.New("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Refused, Reason: "no", Result: kept{reply{"a", 1}}}}, 0)
-	got, err := validation.Last[reply](find(t, travel(t, e.ToTemporal())))
+	got, err := validation.Last[reply](find(t, travel(t, e.ToTemporal(e.Error()))))
 	require.NoError(t, err)
 	assert.Equal(t, reply{"a", 1}, got)
 }

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/chain"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -33,14 +35,18 @@ type Option interface {
 
 // Policies are options by activity type, for activities that exist already:
 // registered and called without this package. The engine then governs them on
-// this worker; timeouts, and the server's own retry policy, stay the caller's.
+// this worker. AttemptTimeout is the engine's and holds; the other timeouts, and
+// the server's own retry policy, stay the caller's. Validators know no types
+// here, so there are none.
+//
+// A name that no activity of the worker has is an error when it starts.
 type Policies map[string]activity.Options
 
 func (p Policies) apply(h *attempt.Host) error {
 	for _, activityType := range slices.Sorted(maps.Keys(p)) {
 		spec, err := activity.PolicySpec(activityType, p[activityType])
 		if err != nil {
-			return fmt.Errorf("worker: Policies: %w", err)
+			return chain.Each(err, func(err error) error { return fmt.Errorf("worker: Policies: %w", err) })
 		}
 		if h.Knows(activityType) {
 			return fmt.Errorf("worker: Policies: %s: given twice", activityType)
@@ -55,7 +61,7 @@ type option func(h *attempt.Host) error
 func (o option) apply(h *attempt.Host) error { return o(h) }
 
 // Observe tells observers of every attempt that ends on the worker, of all
-// methods that have a policy.
+// methods of definitions, and of activities in Policies.
 func Observe(observers ...retrypolicy.Observer) Option {
 	return option(func(h *attempt.Host) error {
 		for i, o := range observers {
@@ -80,6 +86,19 @@ func Random(source func(n int64) int64) Option {
 	})
 }
 
+// Refine applies options to an engine; package testsuite uses it.
+func Refine(host *attempt.Host, options ...Option) error {
+	var errs []error
+	for i, o := range options {
+		if o == nil {
+			errs = append(errs, fmt.Errorf("worker: option %d is nil", i))
+			continue
+		}
+		errs = append(errs, o.apply(host))
+	}
+	return errors.Join(errs...)
+}
+
 // PluginSet is the plugin, for worker.Options.Plugins or client.Options.Plugins
 // of Temporal's SDK. In the client's it also gives Submit its header, and
 // applies to every worker made with that client.
@@ -102,15 +121,11 @@ func Plugin(options ...Option) *PluginSet {
 // NewPlugin makes the plugin.
 func NewPlugin(options ...Option) (*PluginSet, error) {
 	host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults()}
-	for i, o := range options {
-		if o == nil {
-			return nil, fmt.Errorf("worker: option %d is nil", i)
-		}
-		if err := o.apply(host); err != nil {
-			return nil, err
-		}
+	if err := Refine(host, options...); err != nil {
+		return nil, err
 	}
 	var submitted submittedCalls
+	names := &policyNames{host: host}
 	simple, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
 		Name:               pluginName,
 		ClientInterceptors: []interceptor.ClientInterceptor{&attempt.ClientInterceptor{}},
@@ -134,9 +149,21 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 				host.Slots = defaultSlots
 			}
 			submitted.configure(&o)
+			if o.WorkerRegistryOptions != nil {
+				names.watch(o.WorkerRegistryOptions)
+			}
 			return nil
 		},
-		RunContextBefore: submitted.register,
+		ConfigureClient: func(context.Context, client.PluginConfigureClientOptions) error {
+			names.shared = true
+			return nil
+		},
+		RunContextBefore: func(ctx context.Context, o temporal.SimplePluginRunContextBeforeOptions) error {
+			if err := names.check(); err != nil && !o.WorkflowReplayer {
+				return err
+			}
+			return submitted.register(ctx, o)
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/internal/chain"
 	"github.com/concurry-go/concurry/internal/hosting"
 )
 
@@ -111,10 +113,18 @@ func (w *Worker) complete() error {
 		return nil
 	}
 	if err := hosting.Apply(w.registrations, w.Worker, w.plugin.host); err != nil {
-		return fmt.Errorf("worker: %w", err)
+		return chain.Each(err, prefixed)
 	}
 	w.started = true
 	return nil
+}
+
+// prefixed is err with this package's name, once.
+func prefixed(err error) error {
+	if strings.HasPrefix(err.Error(), "worker: ") {
+		return err
+	}
+	return fmt.Errorf("worker: %w", err)
 }
 
 // InterruptCh is closed by an interrupt or a termination signal.

@@ -81,7 +81,7 @@ func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 	if err != nil {
 		return nil, final(err)
 	}
-	if !spec.Governs() {
+	if !e.host.governs(spec) {
 		return e.Next.ExecuteActivity(ctx, in)
 	}
 	if err := e.prepare(ctx, spec, in); err != nil {
@@ -331,7 +331,7 @@ func (e *execution) Previous() []retrypolicy.Outcome {
 // pristine encodes the arguments so that each further attempt gets them as
 // the first did; nil where that is not needed.
 func (e *execution) pristine(args []any) func() []any {
-	if !e.spec.CloneArgs || e.spec.Retry.NumRetries == 0 {
+	if !e.spec.CloneArgs || e.spec.Retry.Attempts() == 1 {
 		return nil
 	}
 	dc := converter.GetDefaultDataConverter()

@@ -108,6 +108,7 @@ func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInpu
 		c = &attemptContext{} // the body may have kept the first one
 	}
 	c.parent, c.deadline, c.previous, c.execution = ctx, deadline, e.Previous(), e
+	c.number = e.heart.journal.Running // nobody else writes it now
 	defer c.cancel(context.Canceled)
 	var inner context.Context = c
 	if e.limiter != nil {

@@ -11,14 +11,27 @@ import (
 
 type headerKey struct{}
 
-// WithHeader makes the next activity started from ctx carry p.
-func WithHeader(ctx workflow.Context, p *commonpb.Payload) workflow.Context {
-	return workflow.WithValue(ctx, headerKey{}, p)
+// CallerHeader is a header on its way to the interceptors that send it.
+type CallerHeader struct {
+	payload *commonpb.Payload
+	taken   bool
+}
+
+// NewCallerHeader is p for one call.
+func NewCallerHeader(p *commonpb.Payload) *CallerHeader { return &CallerHeader{payload: p} }
+
+// Taken tells, once the call has started, whether there was an interceptor of
+// ours to send the header.
+func (h *CallerHeader) Taken() bool { return h.taken }
+
+// WithHeader makes the next activity started from ctx carry h.
+func WithHeader(ctx workflow.Context, h *CallerHeader) workflow.Context {
+	return workflow.WithValue(ctx, headerKey{}, h)
 }
 
 // WithClientHeader is WithHeader for standalone activities.
-func WithClientHeader(ctx context.Context, p *commonpb.Payload) context.Context {
-	return context.WithValue(ctx, headerKey{}, p)
+func WithClientHeader(ctx context.Context, h *CallerHeader) context.Context {
+	return context.WithValue(ctx, headerKey{}, h)
 }
 
 // InterceptWorkflow adds the caller's side: headers of the activities that
@@ -53,8 +66,9 @@ func (w *workflowOutbound) ExecuteLocalActivity(ctx workflow.Context, activityTy
 }
 
 func tell(ctx workflow.Context) {
-	if p, ok := ctx.Value(headerKey{}).(*commonpb.Payload); ok && p != nil {
-		interceptor.WorkflowHeader(ctx)[HeaderKey] = p
+	if h, ok := ctx.Value(headerKey{}).(*CallerHeader); ok && h.payload != nil {
+		interceptor.WorkflowHeader(ctx)[HeaderKey] = h.payload
+		h.taken = true
 	}
 }
 
@@ -74,8 +88,9 @@ type clientOutbound struct {
 
 // ExecuteActivity implements interceptor.ClientOutboundInterceptor.
 func (c *clientOutbound) ExecuteActivity(ctx context.Context, in *interceptor.ClientExecuteActivityInput) (client.ActivityHandle, error) {
-	if p, ok := ctx.Value(headerKey{}).(*commonpb.Payload); ok && p != nil {
-		interceptor.Header(ctx)[HeaderKey] = p
+	if h, ok := ctx.Value(headerKey{}).(*CallerHeader); ok && h.payload != nil {
+		interceptor.Header(ctx)[HeaderKey] = h.payload
+		h.taken = true
 	}
 	return c.Next.ExecuteActivity(ctx, in)
 }

@@ -78,7 +78,7 @@ func TestCasesHaveRetriesAndWaitsOfTheirOwn(t *testing.T) {
 		time.Second, 10 * time.Second, 2 * time.Second, 20 * time.Second, 3 * time.Second, 4 * time.Second,
 	}, waits(decisions))
 	last := decisions[len(decisions)-1]
-	assert.Equal(t, retrypolicy.StopSpent, last.Stop, "the case's four")
+	assert.Equal(t, retrypolicy.StopSpent, last.Stop, "nobody had to be asked: there are none left at all")
 	assert.Equal(t, errBusy, last.Err)
 	assert.Equal(t, 7, j.Started)
 	assert.Equal(t, []int{4}, j.Cases)
@@ -89,6 +89,7 @@ func TestCasesHaveRetriesAndWaitsOfTheirOwn(t *testing.T) {
 
 	_, decisions = script(s, everywhere(), errGone)
 	assert.Equal(t, End, decisions[0].Action)
+	assert.Equal(t, retrypolicy.StopCase, decisions[0].Stop)
 
 	_, decisions = script(s, everywhere(), retrypolicy.Permanent(errBusy))
 	assert.Equal(t, retrypolicy.StopPermanent, decisions[0].Stop)

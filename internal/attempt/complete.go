@@ -25,6 +25,8 @@ type ticket struct {
 	Attempt int             `json:"attempt"`
 	CallEnd time.Time       `json:"call_end,omitzero"`
 	Journal json.RawMessage `json:"journal"`
+	// Call are the caller's numbers, which decide here too.
+	Call *numbers `json:"call,omitempty"`
 }
 
 type executionKey struct{}
@@ -42,9 +44,10 @@ func Ticket(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ticket: %w", err)
 	}
+	call := e.spec.numbers()
 	return json.Marshal(ticket{
 		Version: wire.Version, Method: e.spec.Method, Token: e.info.TaskToken,
-		Attempt: attempt, CallEnd: e.call, Journal: journal,
+		Attempt: attempt, CallEnd: e.call, Journal: journal, Call: &call,
 	})
 }
 
@@ -76,6 +79,13 @@ func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, ou
 	}
 	if t.Method != s.Method {
 		return fmt.Errorf("%s: ticket: it is one of %s", s.Method, t.Method)
+	}
+	if t.Call != nil {
+		merged, mergeErr := s.withNumbers(*t.Call)
+		if mergeErr != nil {
+			return fmt.Errorf("%s: ticket: %w", s.Method, mergeErr)
+		}
+		s = merged
 	}
 	var d document
 	if jsonErr := json.Unmarshal(t.Journal, &d); jsonErr != nil {

@@ -15,6 +15,7 @@ type attemptContext struct {
 	parent   context.Context
 	deadline time.Time // zero means the parent's
 	previous []retrypolicy.Outcome
+	number   int
 	// execution is whose attempt it is; nil in a call in this process.
 	execution *execution
 
@@ -24,7 +25,16 @@ type attemptContext struct {
 	unhook func() bool
 }
 
-type previousKey struct{}
+type (
+	previousKey struct{}
+	numberKey   struct{}
+)
+
+// Number is the number of the attempt that ctx belongs to, 0 for none.
+func Number(ctx context.Context) int {
+	n, _ := ctx.Value(numberKey{}).(int)
+	return n
+}
 
 // Previous are the earlier outcomes of the call ctx belongs to.
 func Previous(ctx context.Context) []retrypolicy.Outcome {
@@ -74,6 +84,8 @@ func (c *attemptContext) Value(key any) any {
 	switch key.(type) {
 	case previousKey:
 		return c.previous
+	case numberKey:
+		return c.number
 	case executionKey:
 		return c.execution
 	}

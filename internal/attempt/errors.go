@@ -16,7 +16,7 @@ import (
 
 const (
 	// LostType is the application error type of a LostError.
-	LostType = "AttemptLost"
+	LostType = retrypolicy.LostType
 	// LimitType is the application error type of a call that has waited for
 	// limits in vain, and of intermediate failures of one that waits.
 	LimitType = "LimitWait"
@@ -111,7 +111,7 @@ func final(err error) error {
 	var lost *LostError
 	switch {
 	case errors.As(err, &rve):
-		return deliverable(rve.ToTemporalAs(retrypolicy.Unmark(err).Error()))
+		return deliverable(rve.ToTemporal(retrypolicy.Unmark(err).Error()))
 	case errors.As(err, &lost):
 		return deliverable(temporal.NewApplicationErrorWithOptions(lost.Error(), LostType, temporal.ApplicationErrorOptions{NonRetryable: true}))
 	}

@@ -30,7 +30,9 @@ type numbers struct {
 }
 
 // Header is s for the way from caller to worker.
-func (s *Spec) Header() (*commonpb.Payload, error) {
+func (s *Spec) Header() (*commonpb.Payload, error) { return wire.Seal(wire.Header, s.numbers()) }
+
+func (s *Spec) numbers() numbers {
 	n := numbers{
 		NumRetries: s.Retry.NumRetries, Wait: s.Retry.Wait, MaxWait: s.Retry.MaxWait, MaxElapsed: s.Retry.MaxElapsed,
 		Jitter: s.Retry.Jitter, InPlace: s.Retry.InPlace, AttemptTimeout: s.AttemptTimeout, Session: s.Session,
@@ -41,7 +43,7 @@ func (s *Spec) Header() (*commonpb.Payload, error) {
 	case retrypolicy.Algorithm:
 		n.Algorithm = b
 	}
-	return wire.Seal(wire.Header, n)
+	return n
 }
 
 // withHeader is the worker's spec with the caller's numbers.
@@ -50,6 +52,14 @@ func (s *Spec) withHeader(p *commonpb.Payload) (*Spec, error) {
 	if err := wire.Open(wire.Header, p, &n); err != nil {
 		return nil, fmt.Errorf("header %q: %w", HeaderKey, err)
 	}
+	merged, err := s.withNumbers(n)
+	if err != nil {
+		return nil, fmt.Errorf("header %q: %w", HeaderKey, err)
+	}
+	return merged, nil
+}
+
+func (s *Spec) withNumbers(n numbers) (*Spec, error) {
 	merged := *s
 	r := &merged.Retry
 	r.NumRetries, r.Wait, r.MaxWait, r.Jitter, r.InPlace = n.NumRetries, n.Wait, n.MaxWait, n.Jitter, n.InPlace
@@ -59,10 +69,10 @@ func (s *Spec) withHeader(p *commonpb.Payload) (*Spec, error) {
 	}
 	merged.AttemptTimeout, merged.Session = n.AttemptTimeout, n.Session
 	if n.AttemptTimeout < 0 {
-		return nil, fmt.Errorf("header %q: %w", HeaderKey, &retrypolicy.FieldError{Field: "AttemptTimeout", Value: n.AttemptTimeout, Allowed: "must be positive, or 0 for no bound"})
+		return nil, &retrypolicy.FieldError{Field: "AttemptTimeout", Value: n.AttemptTimeout, Allowed: "must be positive, or 0 for no bound"}
 	}
 	if err := r.Check(); err != nil {
-		return nil, fmt.Errorf("header %q: %w", HeaderKey, err)
+		return nil, err
 	}
 	return &merged, nil
 }

@@ -2,6 +2,7 @@ package attempt
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -32,6 +33,10 @@ type Host struct {
 	// may sleep between attempts.
 	Slots int
 
+	// registered are the names of all activities of the worker; nil if that is
+	// not known.
+	registered map[string]bool
+
 	specs    map[string]*hosted
 	sets     limitSets
 	sleeping atomic.Int64
@@ -57,6 +62,25 @@ func (h *Host) Add(s *Spec) {
 		h.specs = map[string]*hosted{}
 	}
 	h.specs[s.Method] = &hosted{spec: s}
+}
+
+// Registered notes a name of an activity that the worker has.
+func (h *Host) Registered(name string) {
+	if h.registered == nil {
+		h.registered = map[string]bool{}
+	}
+	h.registered[name] = true
+}
+
+// Missing are the governed activity types that the worker does not have.
+func (h *Host) Missing() (missing, has []string) {
+	for name := range h.specs {
+		if !h.registered[name] {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return missing, slices.Sorted(maps.Keys(h.registered))
 }
 
 // Knows tells whether the engine governs an activity type already.
@@ -88,12 +112,18 @@ func (w *workerInterceptor) InterceptActivity(ctx context.Context, next intercep
 		return s
 	}
 	known, ok := w.host.specs[info.ActivityType.Name]
-	if !ok || !known.spec.Governs() && w.host.Simulated == Real && !asked(info.RetryPolicy) {
+	if !ok || !w.host.governs(known.spec) && w.host.Simulated == Real && !asked(info.RetryPolicy) {
 		return next // nothing in the path
 	}
 	e := &execution{host: w.host, known: known}
 	e.Next = next
 	return e
+}
+
+// governs tells whether the engine has anything to do for a method here: also
+// where there is no policy, if somebody wants to be told of its attempts.
+func (h *Host) governs(s *Spec) bool {
+	return s.Governs() || len(s.Observers)+len(h.Observers) > 0
 }
 
 // FailureOfSDK is the type of failures that the SDK makes of arguments that

@@ -183,12 +183,16 @@ func keepLive(v any) retrypolicy.Value { return live{v} }
 type retryContext struct {
 	context.Context
 	previous []retrypolicy.Outcome
+	number   int
 }
 
 // Value implements context.Context.
 func (c *retryContext) Value(key any) any {
-	if _, ok := key.(previousKey); ok {
+	switch key.(type) {
+	case previousKey:
 		return c.previous
+	case numberKey:
+		return c.number
 	}
 	return c.Context.Value(key)
 }
@@ -202,7 +206,7 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 		} else {
 			c = &retryContext{}
 		}
-		c.Context, c.previous = ctx, slices.Clip(l.journal.Outcomes)
+		c.Context, c.previous, c.number = ctx, slices.Clip(l.journal.Outcomes), l.journal.Running
 		ctx = c
 	}
 	if l.limiter != nil {

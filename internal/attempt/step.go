@@ -197,7 +197,7 @@ func (s *Spec) retries(j *Journal, cause error, isRefusal bool, a retrypolicy.At
 		switch {
 		case of < 0:
 		case j.ofCase(of) >= s.Retry.Cases[of].NumRetries:
-			return of, retrypolicy.StopSpent, problem
+			return of, retrypolicy.StopCase, problem
 		default:
 			return of, "", problem
 		}
@@ -280,9 +280,7 @@ func (s *Spec) lost(j *Journal, last *retrypolicy.Outcome) error {
 			e.Lost = append(e.Lost, o.Attempt)
 		}
 	}
-	if last != nil {
-		e.Last = last
-	}
+	e.Last = last
 	return e
 }
 

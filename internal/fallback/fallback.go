@@ -104,7 +104,7 @@ func RunSubmittedCall(ctx workflow.Context, request, header, a, b, c converter.R
 		p := temporal.RetryPolicy(*r.Retry)
 		options.RetryPolicy = &p
 	}
-	ctx = attempt.WithHeader(workflow.WithActivityOptions(ctx, options), header.Payload())
+	ctx = attempt.WithHeader(workflow.WithActivityOptions(ctx, options), attempt.NewCallerHeader(header.Payload()))
 	var result converter.RawValue
 	if err := workflow.ExecuteActivity(ctx, r.ActivityType, args...).Get(ctx, &result); err != nil {
 		return nil, failing(err)
