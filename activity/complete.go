@@ -16,6 +16,9 @@ var ErrNoTicket = attempt.ErrNoTicket
 // process or another: give it to them, and return ErrResultPending. They call
 // Complete of the method's handle.
 //
+// It carries what the call has left so far: refused results, and the method's
+// heartbeat details. Treat it as those.
+//
 // Nobody heartbeats meanwhile, so such methods want NoHeartbeat, and an
 // AttemptTimeout that covers the time until Complete.
 func Ticket(ctx context.Context) ([]byte, error) { return attempt.Ticket(ctx) }
@@ -24,9 +27,9 @@ func Ticket(ctx context.Context) ([]byte, error) { return attempt.Ticket(ctx) }
 // result, or with cause if that is not nil. It is judged by the method's
 // policy, with the call's own numbers, as if the method had returned it:
 // accepted, retried, or the call's end. Filters see no arguments, a Budget is
-// this process's, and of observers only the definition's are told, here. An
-// error means that it was not delivered, for instance since the
-// attempt has timed out.
+// this process's, and only the definition's observers are told, here: those of
+// worker.Observe, and the metrics, know what happens on their worker. An error
+// means that it was not delivered, for instance since the attempt has timed out.
 func (h Handle[In, Out]) Complete(ctx context.Context, c client.Client, ticket []byte, out Out, cause error) error {
 	return h.m.spec.Complete(ctx, c, ticket, out, cause)
 }

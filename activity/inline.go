@@ -121,11 +121,22 @@ func (i *Inline[S, In, Out]) once(ctx context.Context, in In) (out Out, err erro
 	return i.body(i.impl, ctx, in)
 }
 
+// callApart is Call on a goroutine that is not the caller's: a body that ends its
+// goroutine, as a test's FailNow does, is an attempt that failed.
+func (i *Inline[S, In, Out]) callApart(ctx context.Context, in In) (Out, error) {
+	l := i.newLoop(in)
+	l.Apart = true
+	return l.Run(ctx, nil)
+}
+
 // loop runs the call; failed is the error of a first attempt that is over.
 func (i *Inline[S, In, Out]) loop(ctx context.Context, in In, failed error) (Out, error) {
 	if !i.plain {
 		failed = nil // it is skip's
 	}
-	l := &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: i.pack, Body: i.guarded, Open: i.open}
-	return l.Run(ctx, failed)
+	return i.newLoop(in).Run(ctx, failed)
+}
+
+func (i *Inline[S, In, Out]) newLoop(in In) *attempt.Loop[In, Out] {
+	return &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: i.pack, Body: i.guarded, Open: i.open}
 }

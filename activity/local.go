@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -46,8 +47,9 @@ func (h Handle[In, Out]) ExecuteLocal(ctx workflow.Context, in In) Future[Out] {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		ScheduleToCloseTimeout: p.options.CallTimeout,
 		StartToCloseTimeout:    p.localTimeout(),
-		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1}, // the engine's are all there are
-		Summary:                h.call.Summary,
+		// The engine's attempts are all there are; the type tells it that this is ours.
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1, NonRetryableErrorTypes: []string{attempt.FailureOfSDK}},
+		Summary:     h.call.Summary,
 	})
 	return launch[Out](ctx, p, func(ctx workflow.Context) workflow.Future {
 		return workflow.ExecuteLocalActivity(ctx, p.activityType, pack(in)...)

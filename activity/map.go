@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -21,8 +22,9 @@ const DefaultConcurrency = 100
 type MapOption func(*mapping)
 
 // Concurrency is how many calls of a map are under way at once: at least 1;
-// DefaultConcurrency without it. Temporal allows a workflow 2,000 pending
-// activities.
+// DefaultConcurrency without it. In a workflow it is at most 2,000, which is how
+// many pending activities Temporal allows one: beyond, its workflow tasks fail
+// for ever.
 func Concurrency(n int) MapOption { return func(m *mapping) { m.concurrency = n } }
 
 // StopOnError ends a map with the first call that fails: calls under way are
@@ -64,6 +66,10 @@ func (e *MapError) Unwrap() []error {
 	return failed
 }
 
+// mostPending is how many pending activities a server allows a workflow
+// (limit.numPendingActivities.error).
+const mostPending = 2000
+
 // errNotStarted is the error of inputs whose call StopOnError prevented.
 var errNotStarted = errors.New("not called, since another call of the map has failed")
 
@@ -100,11 +106,20 @@ func (m *mapping) work(cancel func(), call func(i int) error) {
 			m.errs[i] = errNotStarted
 			continue
 		}
-		if m.errs[i] = call(i); m.errs[i] != nil && m.stop {
+		m.one(i, cancel, call)
+	}
+}
+
+// one makes one call. One that ends its goroutine has failed.
+func (m *mapping) one(i int, cancel func(), call func(i int) error) {
+	m.errs[i] = attempt.ErrGoexit
+	defer func() {
+		if m.errs[i] != nil && m.stop {
 			m.failed.Store(true)
 			cancel()
 		}
-	}
+	}()
+	m.errs[i] = call(i)
 }
 
 // run is work on goroutines.
@@ -112,8 +127,19 @@ func (m *mapping) run(ctx context.Context, call func(ctx context.Context, i int)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var done sync.WaitGroup
+	var worker func()
+	worker = func() {
+		over := false
+		defer func() {
+			if !over { // a call has ended this goroutine: another takes its place
+				done.Go(worker)
+			}
+		}()
+		m.work(cancel, func(i int) error { return call(ctx, i) })
+		over = true
+	}
 	for range m.concurrency {
-		done.Go(func() { m.work(cancel, func(i int) error { return call(ctx, i) }) })
+		done.Go(worker)
 	}
 	done.Wait()
 	return m.err()
@@ -130,12 +156,21 @@ func (m *mapping) err() error {
 
 // Map calls the method with every input, for workflow code, and waits for all
 // of them. Results are in the order of the inputs; those of calls that failed
-// are zero, and the error is a *MapError then. With CallOptions.ID each call
-// has that ID and "-" and the input's index.
+// are zero, and the error is a *MapError then. With CallOptions.ID, or an
+// ActivityID in ctx, each call has that ID and "-" and the input's index.
+//
+// A workflow that ends with the error should end with one of its Errors: Temporal
+// carries a chain of causes, not several, so of a MapError only the text arrives.
 func (h Handle[In, Out]) Map(ctx workflow.Context, ins []In, options ...MapOption) ([]Out, error) {
 	m, err := newMapping(h.m.activityType, len(ins), options)
 	if err != nil {
 		return nil, err
+	}
+	if m.concurrency > mostPending {
+		return nil, named(h.m.activityType, &retrypolicy.FieldError{Field: "Concurrency", Value: m.concurrency, Allowed: fmt.Sprintf("must be at most %d in a workflow", mostPending)})
+	}
+	if h.call.ID == "" {
+		h.call.ID = workflow.GetActivityOptions(ctx).ActivityID
 	}
 	outs := make([]Out, len(ins))
 	callCtx, cancel := workflow.WithCancel(ctx)
@@ -162,7 +197,9 @@ func (h Handle[In, Out]) Map(ctx workflow.Context, ins []In, options ...MapOptio
 
 // SubmitMap submits a call for every input, from any program, and waits for all
 // of them; see Map and Submit. Concurrency bounds the calls submitted and not
-// ended. When ctx ends first, calls that were submitted go on.
+// ended. When ctx ends first, calls that were submitted go on; to find them again
+// give an ID, and Attach to it with "-" and the input's index. A second map with
+// the ID of one that is under way fails with ErrIDInUse for each call that is.
 func (h Handle[In, Out]) SubmitMap(ctx context.Context, c client.Client, ins []In, options ...MapOption) ([]Out, error) {
 	m, err := newMapping(h.m.activityType, len(ins), options)
 	if err != nil {
@@ -171,7 +208,9 @@ func (h Handle[In, Out]) SubmitMap(ctx context.Context, c client.Client, ins []I
 	outs := make([]Out, len(ins))
 	caller := ctx
 	return outs, m.run(ctx, func(ctx context.Context, i int) error {
-		call, err := h.ofInput(i).Submit(ctx, c, ins[i])
+		// Whether a request that is cut off has reached the server is not known,
+		// so StopOnError does not cut this one off.
+		call, err := h.ofInput(i).Submit(caller, c, ins[i])
 		if err != nil {
 			return err
 		}
@@ -194,7 +233,7 @@ func (i *Inline[S, In, Out]) Map(ctx context.Context, ins []In, options ...MapOp
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		outs[n], err = i.Call(ctx, ins[n])
+		outs[n], err = i.callApart(ctx, ins[n])
 		return err
 	})
 }

@@ -124,7 +124,7 @@ func (b *Budget) recent(now time.Time) (attempts, retries int64) {
 func (b *Budget) slot(now time.Time) *budgetSlot {
 	at := b.tenth(now)
 	s := &b.slots[((at%budgetSlots)+budgetSlots)%budgetSlots]
-	if s.at < at { // else it is of now, or the clock was set back
+	if s.at != at { // also where the clock was set back, and what it holds is to come
 		*s = budgetSlot{at: at}
 	}
 	return s

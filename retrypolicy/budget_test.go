@@ -124,3 +124,17 @@ func TestCheckNamesTheFieldOfTheBudget(t *testing.T) {
 	p := retrypolicy.Policy{Budget: &retrypolicy.Budget{}}
 	require.NoError(t, p.Check())
 }
+
+func TestBudgetHoldsAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, now, granted := &retrypolicy.Budget{Floor: 3}, time.Now(), 0
+	for i := range 10 {
+		b.Attempt(now.Add(time.Hour + time.Duration(i)*time.Second))
+	}
+	for range 1000 {
+		if b.Retry(now) {
+			granted++
+		}
+	}
+	assert.Equal(t, 3, granted)
+}

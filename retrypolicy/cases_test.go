@@ -91,3 +91,12 @@ func TestCheckNamesTheFieldOfTheCase(t *testing.T) {
 	p := retrypolicy.Policy{MaxElapsed: -1}
 	require.ErrorContains(t, p.Check(), "MaxElapsed -1ns: must be positive")
 }
+
+func TestCasesAreBounded(t *testing.T) {
+	t.Parallel()
+	p := retrypolicy.Policy{}
+	for range retrypolicy.MostCases + 1 {
+		p.Cases = append(p.Cases, retrypolicy.Case{On: retrypolicy.ErrorIs(io.EOF)})
+	}
+	require.EqualError(t, p.Check(), `Cases "1001 of them": must be at most 1000`)
+}

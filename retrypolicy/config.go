@@ -17,7 +17,8 @@ import (
 // It reads JSON and YAML (with any of Go's YAML libraries) by itself, refusing
 // keys it does not know, and ConfigFromEnv reads environment variables; what
 // was read is written back unchanged, by the JSON and YAML libraries and by
-// Env. Over and Policy check the values.
+// Env. Over and Policy check the values. Give it a field with a name in structs
+// of your own: embedded, it would read their other keys too.
 type Config struct {
 	// NumRetries is retries after the first attempt; default 0.
 	NumRetries *int `json:"num_retries,omitempty" yaml:"num_retries,omitempty"`

@@ -20,9 +20,28 @@ func configKeys() []string {
 	}
 }
 
+// errEmbedded is what a struct gets that embeds a *Config, for which the library
+// calls the promoted method of a nil pointer.
+var errEmbedded = errors.New("retrypolicy: Config: must not be embedded, but be a field with a name")
+
+// mostErrors is how many mistakes an error names.
+const mostErrors = 20
+
+// join is errs as one error; of very many, the first ones and their number.
+func join(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if more := len(errs) - mostErrors; more > 0 {
+		errs = append(errs[:mostErrors], fmt.Errorf("and %d mistakes more", more))
+	}
+	return errors.Join(errs...)
+}
+
 // UnmarshalJSON implements json.Unmarshaler. The error names every key that is
 // not known, stands twice, or has a value of the wrong type.
 func (c *Config) UnmarshalJSON(data []byte) error {
+	if c == nil {
+		return errEmbedded
+	}
 	var read Config
 	if err := members(data, read.set); err != nil {
 		return err
@@ -33,6 +52,9 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 
 // UnmarshalYAML is how Go's YAML libraries read a Config; see UnmarshalJSON.
 func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
+	if c == nil {
+		return errEmbedded
+	}
 	var values map[string]any
 	if err := unmarshal(&values); err != nil {
 		return err
@@ -58,7 +80,7 @@ func fromValues(values map[string]any) (Config, error) {
 		}
 		errs = append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := join(errs); err != nil {
 		return Config{}, err
 	}
 	return read, nil
@@ -98,7 +120,7 @@ func (c *Configs) UnmarshalYAML(unmarshal func(any) error) error {
 		}
 		read[method] = one
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := join(errs); err != nil {
 		return err
 	}
 	*c = read
@@ -139,7 +161,7 @@ func ConfigFromEnv(prefix string, environ []string) (Config, error) {
 		}
 		errs = append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := join(errs); err != nil {
 		return Config{}, err
 	}
 	return c, nil
@@ -312,5 +334,5 @@ func members(data []byte, member func(key string, raw json.RawMessage) error) er
 	if _, err := d.Token(); err != nil { // the end of the object
 		return err
 	}
-	return errors.Join(errs...)
+	return join(errs)
 }

@@ -3,6 +3,7 @@ package retrypolicy_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strings"
@@ -242,4 +243,24 @@ func checkConfig(t *testing.T, c retrypolicy.Config) {
 			t.Fatalf("wait %v after attempt %d", d, n)
 		}
 	}
+}
+
+func TestEmbeddedPointerToAConfigIsAnError(t *testing.T) {
+	t.Parallel()
+	var outer struct{ *retrypolicy.Config }
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"num_retries": 1}`), &outer), "must not be embedded")
+}
+
+func TestVeryManyMistakesAreCounted(t *testing.T) {
+	t.Parallel()
+	keys := map[string]int{}
+	for i := range 1000 {
+		keys[fmt.Sprint("key", i)] = i
+	}
+	data, err := json.Marshal(keys)
+	require.NoError(t, err)
+	var c retrypolicy.Config
+	err = json.Unmarshal(data, &c)
+	require.ErrorContains(t, err, "and 980 mistakes more")
+	assert.Less(t, len(err.Error()), 10_000)
 }

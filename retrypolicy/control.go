@@ -22,8 +22,8 @@ func Permanent(err error) error {
 
 // After marks err with the delay to wait before the next attempt, if the
 // policy retries it: for a server that says when to come back. The delay is
-// taken as it is, without backoff, jitter or MaxWait; zero and less mean at
-// once. After(nil, d) is nil.
+// taken as it is, without backoff, jitter or MaxWait, up to LongestWait; zero and
+// less mean at once. After(nil, d) is nil.
 func After(err error, delay time.Duration) error {
 	if err == nil {
 		return nil
@@ -68,8 +68,14 @@ func IsPermanent(err error) bool {
 
 // DelayOf returns the delay err asks for: the one of After, the NextRetryDelay
 // of a Temporal application error, or what the RetryAfter method of an error in
-// the chain returns, where that is above zero. ok tells whether it does.
+// the chain returns, where that is above zero; at most LongestWait. ok tells
+// whether it does.
 func DelayOf(err error) (delay time.Duration, ok bool) {
+	delay, ok = delayOf(err)
+	return min(delay, LongestWait), ok
+}
+
+func delayOf(err error) (delay time.Duration, ok bool) {
 	if a, ok := errors.AsType[*afterError](err); ok {
 		return a.delay, true
 	}

@@ -19,6 +19,9 @@ const (
 	// MostRetries bounds NumRetries.
 	MostRetries = 1_000_000
 
+	// MostCases bounds how many Cases a policy has.
+	MostCases = 1000
+
 	// NoWait as Policy.Wait retries at once.
 	NoWait time.Duration = -1
 )
@@ -99,6 +102,9 @@ func (p *Policy) Check() error {
 		if f == nil {
 			bad(fmt.Sprintf("RetryOn[%d]", i), "nil", filterAllowed)
 		}
+	}
+	if len(p.Cases) > MostCases {
+		bad("Cases", fmt.Sprintf("%d of them", len(p.Cases)), fmt.Sprintf("must be at most %d", MostCases))
 	}
 	for i := range p.Cases {
 		errs = append(errs, p.Cases[i].check(fmt.Sprintf("Cases[%d].", i))...)

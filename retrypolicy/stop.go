@@ -104,7 +104,7 @@ func FindStop(err error) *StopError {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
 		case *StopError:
 			return e
-		case *otherCall:
+		case *otherCallError:
 			return nil
 		case *temporal.WorkflowExecutionError, *temporal.ChildWorkflowExecutionError:
 			ofWorkflow = true
@@ -138,11 +138,10 @@ func traveled(err error) *StopError {
 	if !ok || app.Type() != StopType {
 		return nil
 	}
-	stop := ""
-	if problem := app.Details(&stop); problem != nil {
-		stop = "" // of another language, or a lost detail: the message tells
+	if stop := ""; app.HasDetails() && app.Details(&stop) == nil {
+		return &StopError{Stop: Stop(stop), Detail: strings.TrimPrefix(app.Message(), prefix)}
 	}
-	return &StopError{Stop: Stop(stop), Detail: strings.TrimPrefix(app.Message(), prefix)}
+	return nil
 }
 
 // OfOtherCall is for the engine: err, the error of a method, such that no
@@ -151,12 +150,12 @@ func OfOtherCall(err error) error {
 	if FindStop(err) == nil {
 		return err
 	}
-	return &otherCall{err}
+	return &otherCallError{err}
 }
 
-// otherCall hides from FindStop what another call has stopped by, and from
+// otherCallError hides from FindStop what another call has stopped by, and from
 // nobody else.
-type otherCall struct{ err error }
+type otherCallError struct{ err error }
 
-func (e *otherCall) Error() string { return e.err.Error() }
-func (e *otherCall) Unwrap() error { return e.err }
+func (e *otherCallError) Error() string { return e.err.Error() }
+func (e *otherCallError) Unwrap() error { return e.err }

@@ -29,6 +29,15 @@ func (s *scripted) Do(ctx context.Context, in string) (string, error) {
 
 type scriptedHandle = activity.MethodHandle[*scripted, string, string]
 
+// scriptedWith is the method under options of any kind.
+func scriptedWith(o activity.Options, validators ...validation.Validator[string]) (*activity.Definition[*scripted], *scriptedHandle) {
+	if o.CallTimeout == 0 && o.AttemptTimeout == 0 {
+		o.CallTimeout = Timeout
+	}
+	d := activity.Define[*scripted]("Scripted", o)
+	return d, activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{RetryUntil: validators})
+}
+
 // define makes a definition whose waits are short, and where the engine wants
 // them.
 func define(t *testing.T, e Engine, p retrypolicy.Policy, validators ...validation.Validator[string]) (*activity.Definition[*scripted], *scriptedHandle) {

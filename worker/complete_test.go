@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/activity"
 	. "github.com/concurry-go/concurry/internal/enginetest"
 	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/testsuite"
 	"github.com/concurry-go/concurry/validation"
 	"github.com/concurry-go/concurry/worker"
 )
@@ -21,7 +24,18 @@ import (
 // who gets the tickets.
 func pending(t *testing.T, retries int, validators ...validation.Validator[string]) (*scriptedHandle, *scripted, *activity.Call[string], chan []byte) {
 	t.Helper()
-	queue, c := Queue(t), Client(t)
+	return pendingFor(t, activity.Options{Retry: retrypolicy.Policy{NumRetries: retries}}, activity.CallOptions{}, validators...)
+}
+
+// pendingWith is pending with one retry, for a caller with options.
+func pendingWith(t *testing.T, o activity.CallOptions, observers ...retrypolicy.Observer) (*scriptedHandle, *scripted, *activity.Call[string], chan []byte) {
+	t.Helper()
+	return pendingFor(t, activity.Options{Retry: retrypolicy.Policy{NumRetries: 1}, Observers: observers}, o)
+}
+
+func pendingFor(t *testing.T, o activity.Options, caller activity.CallOptions, validators ...validation.Validator[string]) (*scriptedHandle, *scripted, *activity.Call[string], chan []byte) {
+	t.Helper()
+	queue := Queue(t)
 	tickets := make(chan []byte, 10)
 	impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
 		ticket, err := activity.Ticket(ctx)
@@ -31,13 +45,13 @@ func pending(t *testing.T, retries int, validators ...validation.Validator[strin
 		tickets <- ticket
 		return "", activity.ErrResultPending
 	}}
-	d := activity.Define[*scripted]("Scripted", activity.Options{
-		Retry:          retrypolicy.Policy{NumRetries: retries, Wait: time.Millisecond},
-		AttemptTimeout: time.Minute, HeartbeatTimeout: activity.NoHeartbeat,
-	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{RetryUntil: validators})
-	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
-	return do, impl, submit(t, c, do, queue, ""), tickets
+	o.Retry.Wait, o.AttemptTimeout, o.HeartbeatTimeout = time.Millisecond, time.Minute, activity.NoHeartbeat
+	d, do := scriptedWith(o, validators...)
+	Start(t, Client(t), queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
+	caller.TaskQueue = queue
+	call, err := do.With(caller).Submit(t.Context(), testsuite.Client(t), "")
+	require.NoError(t, err)
+	return do, impl, call, tickets
 }
 
 func TestCompletedResultIsJudgedAndRetried(t *testing.T) {
@@ -87,4 +101,87 @@ func TestBadTicketIsNamed(t *testing.T) {
 	_, err := activity.Ticket(t.Context())
 	require.ErrorIs(t, err, activity.ErrNoTicket)
 	require.NoError(t, do.Complete(t.Context(), c, <-tickets, "done", nil))
+}
+
+func TestCompletedAttemptIsJudgedByTheCallersNumbers(t *testing.T) {
+	t.Parallel()
+	for _, retries := range []int{3, 0} {
+		t.Run(strconv.Itoa(retries), func(t *testing.T) {
+			t.Parallel()
+			do, impl, call, tickets := pendingWith(t, activity.CallOptions{NumRetries: &retries})
+			c := Client(t)
+			for range retries + 1 {
+				require.NoError(t, do.Complete(t.Context(), c, <-tickets, "", temporal.NewApplicationError("no disk", "DiskError", 7)))
+			}
+			_, err := call.Get(t.Context())
+			var app *temporal.ApplicationError
+			require.ErrorAs(t, err, &app)
+			assert.Equal(t, "DiskError", app.Type(), "%v", err)
+			assert.EqualValues(t, retries+1, impl.started.Load())
+		})
+	}
+}
+
+func TestCompleteKeepsTheMethodsHeartbeatDetails(t *testing.T) {
+	t.Parallel()
+	queue, c := Queue(t), Client(t)
+	tickets := make(chan []byte, 1)
+	impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
+		if n == 2 {
+			page := ""
+			err := activity.GetHeartbeatDetails(ctx, &page)
+			return page, err
+		}
+		activity.RecordHeartbeat(ctx, "page 7")
+		ticket, err := activity.Ticket(ctx)
+		if err != nil {
+			return "", err
+		}
+		tickets <- ticket
+		return "", activity.ErrResultPending
+	}}
+	d, do := scriptedWith(activity.Options{
+		Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}, AttemptTimeout: time.Minute, HeartbeatTimeout: activity.NoHeartbeat,
+	})
+	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
+	call := submit(t, c, do, queue, "")
+	require.NoError(t, do.Complete(t.Context(), c, <-tickets, "", errors.New("away")))
+	out, err := call.Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "page 7", out)
+}
+
+func TestCompletedFailureOfACanceledCallIsItsOwnError(t *testing.T) {
+	t.Parallel()
+	var seen events
+	do, _, call, tickets := pendingWith(t, activity.CallOptions{}, seen.observe)
+	c := Client(t)
+	ticket := <-tickets
+	require.NoError(t, call.Cancel(t.Context(), "enough"))
+	require.Eventually(t, func() bool {
+		d, err := call.Describe(t.Context())
+		return err == nil && d.State == activity.CallCanceling
+	}, Timeout, 10*time.Millisecond)
+	require.NoError(t, do.Complete(t.Context(), c, ticket, "", temporal.NewApplicationError("no disk", "DiskError", 7)))
+	_, err := call.Get(t.Context())
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	assert.Equal(t, "DiskError", app.Type())
+	assert.True(t, app.HasDetails())
+	assert.Equal(t, temporal.ApplicationErrorCategoryUnspecified, app.Category(), "not a benign one")
+	assert.Equal(t, []string{"Scripted.Do 1 failed: give up, canceled (no disk (type: DiskError, retryable: true))"}, seen.told())
+}
+
+func TestCompletionThatIsNotDeliveredIsNotTold(t *testing.T) {
+	t.Parallel()
+	var seen events
+	do, _, call, tickets := pendingWith(t, activity.CallOptions{}, seen.observe)
+	c := Client(t)
+	ticket := <-tickets
+	require.NoError(t, do.Complete(t.Context(), c, ticket, "", errors.New("away")))
+	require.Error(t, do.Complete(t.Context(), c, ticket, "too late", nil))
+	require.NoError(t, do.Complete(t.Context(), c, <-tickets, "done", nil))
+	_, err := call.Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"Scripted.Do 1 failed: retry (away)", "Scripted.Do 2 accepted: accept"}, seen.told())
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,40 +130,6 @@ func TestEngineHeartbeatsWhileItWaitsAlsoForMethodsThatDoThemselves(t *testing.T
 	}
 }
 
-func TestGoexitAnywhereIsAnErrorAtOnce(t *testing.T) {
-	t.Parallel()
-	for _, where := range []string{"body", "validator", "filter"} {
-		t.Run(where, func(t *testing.T) {
-			t.Parallel()
-			p := retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}
-			var validators []validation.Validator[string]
-			switch where {
-			case "validator":
-				validators = append(validators, func(string, retrypolicy.Attempt) error { runtime.Goexit(); return nil })
-			case "filter":
-				p.RetryOn = []retrypolicy.Filter{func(error, retrypolicy.Attempt) bool { runtime.Goexit(); return true }}
-			}
-			impl := &scripted{body: func(context.Context, int, string) (string, error) {
-				switch where {
-				case "body":
-					runtime.Goexit()
-				case "filter":
-					return "", errors.New("failure")
-				}
-				return "result", nil
-			}}
-			queue, c := Queue(t), Client(t)
-			d := concurry.Define[*scripted]("Scripted", concurry.Options{Retry: p, CallTimeout: time.Minute, HeartbeatTimeout: concurry.NoHeartbeat})
-			do := concurry.Method(d, "Do", (*scripted).Do, concurry.MethodOptions[string, string]{RetryUntil: validators})
-			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
-			_, err := submit(t, c, do, queue, "").Get(t.Context())
-			require.Error(t, err)
-			assert.NotContains(t, err.Error(), "timeout", "nobody answered")
-			assert.EqualValues(t, 2, impl.started.Load())
-		})
-	}
-}
-
 func TestErrorAroundAnInnerCallsRefusalKeepsItsText(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
@@ -176,4 +142,29 @@ func TestErrorAroundAnInnerCallsRefusalKeepsItsText(t *testing.T) {
 		require.True(t, validation.As(err, &rve))
 		assert.Equal(t, 7, rve.Attempts)
 	})
+}
+
+func TestObserverThatHeartbeatsSilencesNobody(t *testing.T) {
+	t.Parallel()
+	queue, c := Queue(t), Client(t)
+	var mu sync.Mutex
+	var serverAttempts []int32
+	impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		serverAttempts = append(serverAttempts, concurry.GetInfo(ctx).Attempt)
+		if n == 1 {
+			return "", errors.New("not yet")
+		}
+		return "ok", nil
+	}}
+	d, do := scriptedWith(concurry.Options{
+		Retry:            retrypolicy.Policy{NumRetries: 3, Wait: 3 * time.Second, Jitter: retrypolicy.NoJitter, InPlace: time.Minute},
+		HeartbeatTimeout: time.Second,
+		Observers:        []retrypolicy.Observer{func(ctx context.Context, e retrypolicy.Event) { concurry.RecordHeartbeat(ctx, e.Number) }},
+	})
+	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
+	_, err := submit(t, c, do, queue, "").Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []int32{1, 1}, serverAttempts, "the server gave the sleeping activity up")
 }

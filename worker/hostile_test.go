@@ -247,3 +247,89 @@ func TestBodyThatEndsItsGoroutineIsAnError(t *testing.T) {
 		})
 	}
 }
+
+// row and query are a cause that is a nil pointer, and thus not a nil error.
+type row struct{ code string }
+
+func (e *row) Error() string { return "row " + e.code }
+
+type query struct{ row *row }
+
+func (*query) Error() string   { return "query failed" }
+func (e *query) Unwrap() error { return e.row }
+
+// as is an error that cannot be looked at.
+type as struct{}
+
+func (as) Error() string { return "as" }
+func (as) As(any) bool   { panic("As panics") }
+
+func TestErrorThatPanicsWhenLookedAtIsStillTheCallsError(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]error{
+		"a cause that is a nil pointer": &query{},
+		"a nil pointer":                 (*query)(nil),
+		"As":                            as{},
+		"a StopError of nothing":        &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Detail: "spent"},
+	} {
+		Each(t, func(t *testing.T, e Engine) {
+			var seen events
+			impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", failure }}
+			d, do := scriptedWith(activity.Options{
+				Retry: e.Policy(retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}), Observers: []retrypolicy.Observer{seen.observe},
+			})
+			_, err := Run(t, e, d, do, impl, "")
+			require.Error(t, err)
+			assert.False(t, retrypolicy.IsLost(err), "%s: %v", name, err)
+			assert.Len(t, seen.told(), 2, "%s: %q", name, seen.told())
+		})
+	}
+}
+
+// On goroutines of a map such a panic would be the process's end.
+func TestErrorThatPanicsWhenLookedAtEndsNoMap(t *testing.T) {
+	t.Parallel()
+	f := activity.Func("F", func(ctx context.Context, n int) (int, error) {
+		switch n {
+		case 0:
+			return 0, retrypolicy.Permanent(errors.New("no disk"))
+		case 1:
+			return 0, as{}
+		default:
+			<-ctx.Done()
+			return 0, (*query)(nil)
+		}
+	}, activity.Options{
+		Retry:     retrypolicy.Policy{NumRetries: 1, Wait: time.Hour},
+		Observers: []retrypolicy.Observer{func(context.Context, retrypolicy.Event) {}},
+	}, activity.MethodOptions[int, int]{})
+	_, err := f.Inline().Map(t.Context(), []int{0, 1, 2, 3}, activity.StopOnError())
+	var failed *activity.MapError
+	require.ErrorAs(t, err, &failed)
+	for _, err := range failed.Errors {
+		require.Error(t, err)
+	}
+}
+
+// forever asks to come back later than there is time for.
+type forever struct{}
+
+func (forever) Error() string             { return "busy" }
+func (forever) RetryAfter() time.Duration { return math.MaxInt64 }
+
+func TestWaitBeyondAllTimeIsNotBegun(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{
+		forever{},
+		retrypolicy.After(errors.New("busy"), math.MaxInt64),
+		temporal.NewApplicationErrorWithOptions("busy", "T", temporal.ApplicationErrorOptions{NextRetryDelay: math.MaxInt64}),
+	} {
+		Each(t, func(t *testing.T, e Engine) {
+			impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", failure }}
+			d, do := define(t, e, retrypolicy.Policy{NumRetries: 1, MaxElapsed: time.Second})
+			_, err := Run(t, e, d, do, impl, "")
+			stop, _ := retrypolicy.StopOf(err)
+			assert.Equal(t, retrypolicy.StopMaxElapsed, stop, "%v", err)
+		})
+	}
+}

@@ -329,12 +329,17 @@ func TestArgumentsAreFreshInEveryAttempt(t *testing.T) {
 	for _, e := range []Engine{Environment, InPlace, OnServer} {
 		t.Run(string(e), func(t *testing.T) {
 			t.Parallel()
-			impl := &sorter{}
-			d := activity.Define[*sorter]("Sorter", activity.Options{Retry: e.Policy(retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}), CallTimeout: time.Minute})
-			h := activity.Method(d, "Sort", (*sorter).Sort, activity.MethodOptions[[]int, []int]{})
-			_, err := Run(t, e, d, h, impl, []int{3, 1, 2})
-			require.ErrorContains(t, err, "again")
-			assert.Equal(t, [][]int{{3, 1, 2}, {3, 1, 2}, {3, 1, 2}}, impl.got)
+			for _, p := range []retrypolicy.Policy{
+				{NumRetries: 2, Wait: time.Millisecond},
+				{Cases: []retrypolicy.Case{{On: func(error, retrypolicy.Attempt) bool { return true }, NumRetries: 2, Wait: time.Millisecond}}},
+			} {
+				impl := &sorter{}
+				d := activity.Define[*sorter]("Sorter", activity.Options{Retry: e.Policy(p), CallTimeout: time.Minute})
+				h := activity.Method(d, "Sort", (*sorter).Sort, activity.MethodOptions[[]int, []int]{})
+				_, err := Run(t, e, d, h, impl, []int{3, 1, 2})
+				require.ErrorContains(t, err, "again")
+				assert.Equal(t, [][]int{{3, 1, 2}, {3, 1, 2}, {3, 1, 2}}, impl.got)
+			}
 		})
 	}
 }

@@ -348,3 +348,16 @@ func TestShutdownDoesNotEndALocalCallWithAFailureInBetween(t *testing.T) {
 	assert.Equal(t, "in the end", out)
 	assert.LessOrEqual(t, impl.started.Load(), int64(3))
 }
+
+func TestLocalCallMayHaveRetriesThatItsDefinitionHasNot(t *testing.T) {
+	t.Parallel()
+	eachLocal(t, func(t *testing.T, e Engine) {
+		impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("again") }}
+		d, do := scriptedWith(activity.Options{Retry: retrypolicy.Policy{Wait: time.Millisecond}})
+		_, err := runWorkflow(t, e, d, impl, func(ctx workflow.Context) (string, error) {
+			return do.With(activity.CallOptions{NumRetries: new(2)}).ExecuteLocal(ctx, "").Get(ctx)
+		})
+		require.ErrorContains(t, err, "again")
+		assert.EqualValues(t, 3, impl.started.Load())
+	})
+}

@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
@@ -264,4 +265,68 @@ func TestBadOptionsOfAWorkerAreTold(t *testing.T) {
 		err = worker.New(Client(t), Queue(t), worker.Options{}, o).Start()
 		require.ErrorContains(t, err, want)
 	}
+}
+
+func TestEventsCanBeKept(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		kept := make(chan retrypolicy.Event, 10)
+		var reads sync.WaitGroup
+		impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("x") }}
+		d, do := scriptedWith(activity.Options{
+			Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}),
+			Observers: []retrypolicy.Observer{func(_ context.Context, event retrypolicy.Event) {
+				kept <- event
+				reads.Go(func() { _ = event.Previous() }) // a race, if the call goes on with the same
+			}},
+		})
+		_, err := Run(t, e, d, do, impl, "in")
+		require.Error(t, err)
+		reads.Wait()
+		close(kept)
+		n := 0
+		for event := range kept {
+			assert.Len(t, event.Previous(), n, "before attempt %d", event.Number)
+			assert.Equal(t, []any{"in"}, event.Args())
+			n++
+		}
+		assert.Equal(t, 4, n)
+	})
+}
+
+func TestRetryThatTheCallersOptionsForbidCostsNoBudget(t *testing.T) {
+	t.Parallel()
+	budget := &retrypolicy.Budget{}
+	own := workflow.ActivityOptions{StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}}
+	p := quick(3)
+	p.InPlace, p.Budget = -1, budget
+	_, err := receipt(t, shop(t, Client(t), &payments{charge: declines}, own, activity.Options{Retry: p}))
+	require.Error(t, err)
+	attempts, retries := budget.Recent(time.Now())
+	assert.Equal(t, 1, attempts)
+	assert.Zero(t, retries, "none was made")
+}
+
+func TestAttemptCutOffUnderTheCallersLastOneIsGivenUp(t *testing.T) {
+	t.Parallel()
+	queue, c := Queue(t), Client(t)
+	var seen events
+	running := make(chan struct{})
+	impl := &payments{charge: func(ctx context.Context, _ int, _ []string) (string, error) {
+		close(running)
+		<-ctx.Done()
+		return "", ctx.Err()
+	}}
+	w := worker.New(c, queue, worker.Options{WorkerStopTimeout: 50 * time.Millisecond},
+		worker.Policies{"ChargeCard": {Retry: quick(3)}}, worker.Observe(seen.observe))
+	w.RegisterActivityWithOptions(impl.ChargeCard, sdkactivity.RegisterOptions{Name: "ChargeCard"})
+	require.NoError(t, w.Start())
+	_, err := c.ExecuteActivity(t.Context(), client.StartActivityOptions{
+		ID: queue, TaskQueue: queue, StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	}, "ChargeCard", []string{"a"})
+	require.NoError(t, err)
+	<-running
+	w.Stop()
+	require.Eventually(t, func() bool { return len(seen.told()) == 1 }, Timeout, time.Millisecond)
+	assert.Contains(t, seen.told()[0], "ChargeCard 1 lost: give up, caller's options")
 }

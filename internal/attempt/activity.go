@@ -81,7 +81,7 @@ func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 	if err != nil {
 		return nil, final(err)
 	}
-	if !e.host.governs(spec) {
+	if !e.host.governs(spec) && !e.host.governs(e.known.spec) {
 		return e.Next.ExecuteActivity(ctx, in)
 	}
 	if err := e.prepare(ctx, spec, in); err != nil {
@@ -149,16 +149,12 @@ func margin(total time.Duration) time.Duration {
 }
 
 func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
-	spec, j := e.spec, &e.heart.journal
-	pristine := e.pristine(in.Args)
-	if j.found > 0 {
-		e.tellLost(ctx)
+	if err := e.resume(ctx); err != nil {
+		return nil, err
 	}
+	pristine := e.pristine(in.Args)
 	var last error // of the attempt before, in this server attempt
 	for here := 1; ; here++ {
-		if spec.spent(j) {
-			return nil, final(spec.Spent(j))
-		}
 		if ok, err := e.acquire(ctx, last); !ok {
 			return nil, err
 		}
@@ -170,11 +166,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 			}
 		}
 		if here > 1 && pristine != nil {
-			fresh := pristine()
-			e.heart.mu.Lock()
-			e.args = fresh
-			e.heart.mu.Unlock()
-			in = &interceptor.ExecuteActivityInput{Args: fresh}
+			in = e.withArgs(pristine())
 		}
 		out, err := e.run(ctx, in)
 		e.release()
@@ -182,48 +174,79 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		if err == activity.ErrResultPending { //nolint:errorlint // the SDK compares it like this
 			return nil, err
 		}
-		a := retrypolicy.Attempt{Number: n, Method: spec.Method, Call: e}
-		if err == nil && len(spec.Validators) == 0 {
-			e.accepted(ctx, a)
+		d, answer := e.settle(ctx, n, out, err, true)
+		if answer != nil {
+			return nil, answer
+		}
+		if d.Action == Accept {
 			return out, nil
 		}
-		if err != nil {
-			_, err = textOf(err) // from here on its chain can be walked
-		}
-		cutOff := ctx.Err() != nil
-		if cutOff && err != nil && isContextError(err) {
-			return nil, e.cutOff(ctx, err, a)
-		}
-		if cutOff && e.canceled(ctx) && err != nil {
-			e.tellCanceled(ctx, err, a)
-			return nil, e.canceledWith(ctx, final(err))
-		}
-		room := e.room(ctx)
-		room.Here = room.Here && !cutOff && !errors.Is(err, ErrAbandoned)
-		d := e.judge(out, err, a, room)
-		if d.Problem != nil {
-			e.out.Next.GetLogger(ctx).Error("A retry filter panicked; it counts as no.", "Error", d.Problem)
-		}
-		if d.Action == WaitServer && !wasReset(ctx) && !e.serverRetries(d.Err) {
-			d = e.byCaller(d)
-		}
-		e.tell(ctx, d.event(a))
 		last = d.Err
-		switch d.Action {
-		case Accept:
-			return out, nil
-		case End:
-			return nil, final(d.Err)
-		case WaitServer:
-			return nil, e.handOver(ctx, d.Err, d.Delay)
-		case WaitHere:
-			if left, ok := e.sleep(ctx, d.Delay, room.Server); !ok {
-				if e.canceled(ctx) {
-					return nil, e.canceledWith(ctx, ctx.Err())
-				}
-				return nil, e.handOver(ctx, d.Err, left)
+		if left, ok := e.sleep(ctx, d.Delay); !ok {
+			if e.canceled(ctx) {
+				return nil, e.canceledWith(ctx, ctx.Err())
 			}
+			return nil, e.handOver(ctx, d.Err, left)
 		}
+	}
+}
+
+// resume tells of the attempts that were lost before this server attempt, and
+// ends a call that may not go on.
+func (e *execution) resume(ctx context.Context) error {
+	j := &e.heart.journal
+	if j.Started == 0 && j.found == 0 {
+		return nil
+	}
+	if j.Started > 0 && j.FirstStart.IsZero() && e.host.Simulated == Real {
+		e.heart.mu.Lock()
+		j.FirstStart = e.info.ScheduledTime // the first attempt left no record, and was not before that
+		e.heart.mu.Unlock()
+	}
+	stop, end := e.spec.Resume(j, e.Elapsed(), j.found > 0, &e.host.Clock)
+	if j.found > 0 {
+		e.tellLost(ctx, stop)
+	} else if end != nil {
+		e.countGiveUp(ctx, stop) // of the last attempt its worker has told
+	}
+	if end != nil {
+		return final(end)
+	}
+	return nil
+}
+
+// settle judges an ended attempt and tells of it. A nil answer says that the
+// result is accepted, or that another attempt follows here, which it can if here
+// says so; otherwise it is what the server attempt returns.
+func (e *execution) settle(ctx context.Context, n int, out any, err error, here bool) (d Decision, answer error) {
+	a := retrypolicy.Attempt{Number: n, Method: e.spec.Method, Call: e}
+	if err == nil && len(e.spec.Validators) == 0 {
+		e.accepted(ctx, a)
+		return Decision{Action: Accept}, nil
+	}
+	if err != nil {
+		_, err = textOf(err) // from here on its chain can be walked
+	}
+	if ctx.Err() != nil {
+		here = false
+		if err != nil && (isContextError(err) || e.canceled(ctx)) {
+			return d, e.cutOff(ctx, err, a)
+		}
+	}
+	room := e.room(ctx)
+	room.Here = room.Here && here && !errors.Is(err, ErrAbandoned)
+	d = e.judge(out, err, a, room)
+	if d.Problem != nil {
+		e.out.Next.GetLogger(ctx).Error("A retry filter panicked; it counts as no.", "Error", d.Problem)
+	}
+	e.tell(ctx, d.event(a))
+	switch d.Action {
+	case End:
+		return d, final(d.Err)
+	case WaitServer:
+		return d, e.handOver(ctx, d.Err, d.Delay)
+	default:
+		return d, nil
 	}
 }
 
@@ -233,14 +256,22 @@ func (e *execution) begin() (n int, told bool) {
 	h := &e.heart
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.journal.FirstStart.IsZero() && (e.spec.needsClock() || h.journal.Started > 0) {
+	if h.journal.FirstStart.IsZero() && e.spec.needsClock() {
 		h.journal.FirstStart = e.host.Clock.Now()
 	}
-	h.userBeats = false
+	h.userBeats, h.bodyRuns = false, true
 	if h.journal.Started == 0 && e.spec.Retry.Budget != nil {
 		e.spec.Retry.Budget.Attempt(e.host.Clock.Now())
 	}
 	return h.journal.begin(), h.idle
+}
+
+// withArgs makes args those of the next attempt.
+func (e *execution) withArgs(args []any) *interceptor.ExecuteActivityInput {
+	e.heart.mu.Lock()
+	defer e.heart.mu.Unlock()
+	e.args = args
+	return &interceptor.ExecuteActivityInput{Args: args}
 }
 
 func (e *execution) judge(out any, err error, a retrypolicy.Attempt, room Room) Decision {
@@ -259,7 +290,7 @@ func (e *execution) judge(out any, err error, a retrypolicy.Attempt, room Room) 
 }
 
 func (e *execution) room(ctx context.Context) Room {
-	r := Room{Place: e.place, Call: e.call}
+	r := Room{Place: e.place, Call: e.call, Caller: e.caller(ctx)}
 	switch {
 	case e.info.IsLocalActivity || e.host.Simulated == SimulatedActivity:
 		r.Here = true
@@ -282,9 +313,9 @@ func closed(c <-chan struct{}) bool {
 }
 
 // sleep waits in place. It returns what was left when something came first:
-// at once, if bounded and too many sleep already.
-func (e *execution) sleep(ctx context.Context, d time.Duration, bounded bool) (left time.Duration, ok bool) {
-	if bounded {
+// at once, if too many sleep already and the server can do it.
+func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Duration, ok bool) {
+	if e.host.Simulated == Real && !e.info.IsLocalActivity {
 		defer e.host.sleeping.Add(-1)
 		if e.host.sleeping.Add(1) > e.host.mostAsleep() {
 			return d, false

@@ -114,16 +114,19 @@ func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInpu
 	if e.limiter != nil {
 		inner, e.endLimits = limits.Within(c, e.limiter)
 	}
-	if e.spec.AttemptTimeout <= 0 {
+	defer e.unwatch()
+	if e.spec.AttemptTimeout <= 0 && e.host.Simulated == Real && !e.info.IsLocalActivity {
 		e.watch(ctx, c, nil)
-		defer e.unwatch()
-		return e.guarded(inner, in)
+		return e.guarded(inner, in) // one that ends its goroutine is answered for by exited
 	}
 	results := make(chan result, 2)
-	e.watch(ctx, c, func() { results <- result{err: ErrAbandoned} })
-	defer e.unwatch()
+	abandon := func() { results <- result{err: ErrAbandoned} }
+	if e.spec.AttemptTimeout <= 0 {
+		abandon = nil
+	}
+	e.watch(ctx, c, abandon)
 	go func() {
-		r := result{err: errGoexit} // unless it returns
+		r := result{err: ErrGoexit} // unless it returns
 		defer func() { results <- r }()
 		r.out, r.err = e.guarded(inner, in)
 	}()

@@ -157,7 +157,7 @@ func TestJournalCarriesTheRetriesOfCases(t *testing.T) {
 	assert.Zero(t, back.ofCase(7))
 	many := document{Cases: make([]int, 5000)}
 	many.Cases[0], many.Cases[1] = -5, 1<<60
-	assert.Len(t, many.journal().Cases, maxCases)
+	assert.Len(t, many.journal().Cases, retrypolicy.MostCases)
 	assert.Equal(t, []int{0, retrypolicy.MostRetries}, many.journal().Cases[:2])
 	reset := Opened(&Journal{Started: 3, Cases: []int{1}, ServerAttempt: 5}, 2)
 	assert.Nil(t, reset.Cases, "a new budget")

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -25,6 +27,9 @@ type ticket struct {
 	Attempt int             `json:"attempt"`
 	CallEnd time.Time       `json:"call_end,omitzero"`
 	Journal json.RawMessage `json:"journal"`
+	// Details are the method's own heartbeat details, which the journal's record
+	// would replace.
+	Details [][]byte `json:"details,omitempty"`
 	// Call are the caller's numbers, which decide here too.
 	Call *numbers `json:"call,omitempty"`
 }
@@ -37,34 +42,42 @@ func Ticket(ctx context.Context) ([]byte, error) {
 	if !ok || e.info.IsLocalActivity {
 		return nil, ErrNoTicket
 	}
-	e.heart.mu.Lock()
-	journal, err := json.Marshal(e.heart.journal.document())
-	attempt := e.heart.journal.Running
-	e.heart.mu.Unlock()
-	if err != nil {
+	call := e.spec.numbers()
+	t := ticket{Version: wire.Version, Method: e.spec.Method, Token: e.info.TaskToken, CallEnd: e.call, Call: &call}
+	h := &e.heart
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t.Attempt = h.journal.Running
+	for _, p := range h.user {
+		data, err := p.Marshal()
+		if err != nil {
+			return nil, fmt.Errorf("ticket: %w", err)
+		}
+		t.Details = append(t.Details, data)
+	}
+	var err error
+	if t.Journal, err = json.Marshal(h.journal.document()); err != nil {
 		return nil, fmt.Errorf("ticket: %w", err)
 	}
-	call := e.spec.numbers()
-	return json.Marshal(ticket{
-		Version: wire.Version, Method: e.spec.Method, Token: e.info.TaskToken,
-		Attempt: attempt, CallEnd: e.call, Journal: journal, Call: &call,
-	})
+	return json.Marshal(t)
 }
 
-// completed is the call of an attempt that somebody else completes.
-type completed struct {
-	journal *Journal
-	clock   *Clock
-}
-
-func (c completed) Elapsed() time.Duration {
-	if c.journal.FirstStart.IsZero() {
-		return 0
+// details are the heartbeat details of a call that goes on with j.
+func (t *ticket) details(j *Journal) ([]any, error) {
+	var details []any
+	for _, data := range t.Details {
+		p := &commonpb.Payload{}
+		if err := p.Unmarshal(data); err != nil {
+			return nil, err
+		}
+		details = append(details, converter.NewRawValue(p))
 	}
-	return c.clock.Now().Sub(c.journal.FirstStart)
+	p, err := wire.Seal(wire.Journal, j.document())
+	if err != nil {
+		return nil, err
+	}
+	return append(details, converter.NewRawValue(p)), nil
 }
-func (c completed) Args() []any                     { return nil }
-func (c completed) Previous() []retrypolicy.Outcome { return c.journal.earlier() }
 
 // Complete judges the outcome of an attempt whose method returned
 // ErrResultPending, as the engine would have, and reports the decision: the
@@ -93,23 +106,37 @@ func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, ou
 	}
 	j := d.journal()
 	clock := Clock{}.WithDefaults()
-	a := retrypolicy.Attempt{Number: t.Attempt, Method: s.Method, Call: completed{j, &clock}}
+	call := past{outcomes: j.earlier()}
+	if !j.FirstStart.IsZero() {
+		call.elapsed = clock.Now().Sub(j.FirstStart)
+	}
+	a := retrypolicy.Attempt{Number: t.Attempt, Method: s.Method, Call: call}
 	decision := s.Judge(j, out, err, a, &clock, Room{Server: true, Call: t.CallEnd}, encodeForWire)
 	logProblem(ctx, "A retry filter panicked; it counts as no.", s.Method, decision.Problem)
-	logProblem(ctx, "An observer of attempts panicked.", s.Method, notify(ctx, s.Observers, decision.event(a)))
+	if decision.Action == WaitServer {
+		details, err := t.details(j)
+		if err != nil {
+			return fmt.Errorf("%s: ticket: %w", s.Method, err)
+		}
+		switch err := c.RecordActivityHeartbeat(ctx, t.Token, details...); {
+		case temporal.IsCanceledError(err): // nobody waits for another attempt
+			decision.Action = End
+			decision = s.end(j, decision, retrypolicy.StopCanceled, "")
+		case err != nil && !isVerdict(err):
+			return err
+		}
+	}
 	switch decision.Action {
 	case Accept:
-		return c.CompleteActivity(ctx, t.Token, out, nil)
+		err = c.CompleteActivity(ctx, t.Token, out, nil)
 	case End:
-		return c.CompleteActivity(ctx, t.Token, nil, final(decision.Err))
+		err = c.CompleteActivity(ctx, t.Token, nil, final(decision.Err))
 	default:
-		p, err := wire.Seal(wire.Journal, j.document())
-		if err != nil {
-			return err
-		}
-		if err := c.RecordActivityHeartbeat(ctx, t.Token, converter.NewRawValue(p)); err != nil && !isVerdict(err) {
-			return err
-		}
-		return c.CompleteActivity(ctx, t.Token, nil, handBack(decision.Err, decision.Delay))
+		err = c.CompleteActivity(ctx, t.Token, nil, handBack(decision.Err, decision.Delay))
 	}
+	if err != nil {
+		return err
+	}
+	logProblem(ctx, "An observer of attempts panicked.", s.Method, notify(ctx, s.Observers, decision.event(a)))
+	return nil
 }

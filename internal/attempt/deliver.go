@@ -26,10 +26,14 @@ const (
 // asApplication keeps what callers look at. Errors whose top level is no
 // application failure would be dropped by the server, silently.
 func asApplication(err error, o temporal.ApplicationErrorOptions) error {
-	err = retrypolicy.Unmark(err)
 	o.Cause = errors.Unwrap(err)
-	if stopped, ok := err.(*retrypolicy.StopError); ok { //nolint:errorlint // the engine's own, outermost
-		err, o.Cause = stopped.Err, stopped.ToTemporal(errors.Unwrap(stopped.Err))
+	if stopped, ok := err.(*retrypolicy.StopError); ok && stopped.Err != nil { //nolint:errorlint // the engine's own, outermost
+		err = stopped.Err
+		if wireType(err) == panicType { // which the SDK would strip of its causes
+			o.Cause = nil
+			return stopped.ToTemporal(asApplication(err, o))
+		}
+		o.Cause = stopped.ToTemporal(errors.Unwrap(err))
 	}
 	message := err.Error()
 	if p, ok := errors.AsType[*PanicError](err); ok {
@@ -122,8 +126,18 @@ func deliverable(err error) error {
 		NonRetryable: app.NonRetryable(), Category: app.Category(), NextRetryDelay: app.NextRetryDelay(),
 		Details: detailsOf(app),
 	}
-	if cause := app.Unwrap(); cause != nil {
-		o.Cause = temporal.NewApplicationError(wire.Cut(cause.Error(), maxMessage), wireType(cause))
+	cause, stopped := app.Unwrap(), (*retrypolicy.StopError)(nil)
+	if app.Type() != retrypolicy.StopType {
+		if stopped = retrypolicy.FindStop(app); stopped != nil {
+			cause = errors.Unwrap(cause)
+		}
+	}
+	if cause != nil {
+		text, cause := textOf(cause)
+		o.Cause = temporal.NewApplicationError(wire.Cut(text, maxMessage), wireType(cause))
+	}
+	if stopped != nil {
+		o.Cause = stopped.ToTemporal(o.Cause)
 	}
 	message, errType := wire.Cut(app.Message(), maxMessage), wireType(app)
 	if less := temporal.NewApplicationErrorWithOptions(message, errType, o); fits(less) {

@@ -29,36 +29,39 @@ func (e *execution) canceledWith(ctx context.Context, err error) error {
 	return err
 }
 
-// serverRetriesLimit is serverRetries for a call that waits for limits.
-func (e *execution) serverRetriesLimit() bool {
-	return e.serverRetries(&limitError{err: errBeyondInPlace})
+// callerPolicy is the retry policy that the caller gave the server, as of one
+// server attempt. The zero value allows everything.
+type callerPolicy struct {
+	policy  *temporal.RetryPolicy
+	attempt int32
 }
 
-// serverRetries tells whether the server will start another server attempt
-// after cause; not so where the caller's retry policy forbids it.
-func (e *execution) serverRetries(cause error) bool {
-	p := e.info.RetryPolicy
-	if p == nil {
+// allows tells whether the server will start another server attempt after
+// cause.
+func (p callerPolicy) allows(cause error) bool {
+	if p.policy == nil {
 		return true
 	}
-	return (p.MaximumAttempts <= 0 || e.info.Attempt < p.MaximumAttempts) && !slices.Contains(p.NonRetryableErrorTypes, handBackType(cause))
+	return (p.policy.MaximumAttempts <= 0 || p.attempt < p.policy.MaximumAttempts) && !slices.Contains(p.policy.NonRetryableErrorTypes, handBackType(cause))
 }
 
-// byCaller is d as the end of the call, since the caller's own options are what
-// ends it.
-func (e *execution) byCaller(d Decision) Decision {
-	d.Action, d.Delay = End, 0
-	return e.spec.end(&e.heart.journal, d, retrypolicy.StopCaller, "")
+// caller is the caller's policy. An activity that was reset goes on whatever it
+// says.
+func (e *execution) caller(ctx context.Context) callerPolicy {
+	if wasReset(ctx) {
+		return callerPolicy{}
+	}
+	return callerPolicy{e.info.RetryPolicy, e.info.Attempt}
 }
 
 // handOver gives the call to the server: the journal goes first.
 func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
-	if !wasReset(ctx) && !e.serverRetries(cause) { // the caller's own options end the call here
+	if !e.caller(ctx).allows(cause) { // the caller's own options end the call here
 		d := Decision{Err: cause, Verdict: retrypolicy.Failed}
 		if _, ok := cause.(*refusedError); ok { //nolint:errorlint // never wrapped
 			d.Verdict = retrypolicy.Refused
 		}
-		return final(e.byCaller(d).Err)
+		return final(e.spec.end(&e.heart.journal, d, retrypolicy.StopCaller, "").Err)
 	}
 	err := e.recordLast(ctx)
 	switch {
@@ -96,24 +99,42 @@ func (e *execution) recordReset(ctx context.Context) error {
 func (e *execution) cutOff(ctx context.Context, err error, a retrypolicy.Attempt) error {
 	if e.canceled(ctx) {
 		e.tellCanceled(ctx, err, a)
+		if !isContextError(err) {
+			err = final(err)
+		}
 		return e.canceledWith(ctx, err)
 	}
+	cause := fmt.Errorf("attempt %d was cut off: %w", a.Number, context.Cause(ctx))
 	h := &e.heart
 	h.mu.Lock()
-	h.journal.lose(h.journal.Running)
-	h.journal.Running = 0
-	spent := e.spec.spent(&h.journal) && !wasReset(ctx)
+	j := &h.journal
+	j.lose(j.Running)
+	j.Running = 0
 	h.mu.Unlock()
-	cause := fmt.Errorf("attempt %d was cut off: %w", a.Number, context.Cause(ctx))
-	event := retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Lost, Err: cause, Decision: retrypolicy.Retry, OnServer: true}
-	if spent {
-		event.Decision, event.OnServer, event.Stop = retrypolicy.GiveUp, false, retrypolicy.StopSpent
+	var end error
+	var stop retrypolicy.Stop
+	switch {
+	case wasReset(ctx): // a new budget
+	case !e.caller(ctx).allows(cause):
+		stop = retrypolicy.StopCaller
+	default:
+		stop, end = e.spec.Resume(j, e.Elapsed(), true, &e.host.Clock)
 	}
-	e.tell(ctx, event)
-	if spent {
-		return final(e.spec.Spent(&h.journal))
+	e.tell(ctx, lostEvent(a, cause, stop))
+	if end != nil {
+		return final(end)
 	}
 	return e.handOver(ctx, cause, 0)
+}
+
+// lostEvent is what is told of an attempt that left no outcome. stop is why
+// there is no other one; empty if there is.
+func lostEvent(a retrypolicy.Attempt, cause error, stop retrypolicy.Stop) retrypolicy.Event {
+	event := retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Lost, Err: cause, Decision: retrypolicy.Retry, OnServer: true}
+	if stop != "" {
+		event.Decision, event.OnServer, event.Stop = retrypolicy.GiveUp, false, stop
+	}
+	return event
 }
 
 // wasReset tells that an operator reset the activity, which gives the call a
@@ -167,18 +188,18 @@ func (e *execution) exited(ctx context.Context) {
 	if e.info.IsLocalActivity || e.host.Simulated != Real {
 		return
 	}
-	h := &e.heart
-	h.mu.Lock()
-	if h.journal.Running != 0 {
-		h.journal.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: errGoexit.Error()}, 0)
-	}
-	started, spent := h.journal.Started, e.spec.spent(&h.journal)
-	h.mu.Unlock()
-	err := final(errGoexit)
-	if !spent {
-		err = e.handOver(ctx, errGoexit, e.spec.Retry.Delay(started, e.host.Clock.Random))
-	}
+	answers := make(chan error, 1)
+	go func() { // of its own, since observers may do the same
+		answer := final(ErrGoexit)
+		defer func() { answers <- answer }()
+		n := e.heart.journal.Running
+		if n == 0 {
+			return // no body has: a filter, or an observer
+		}
+		_, answer = e.settle(ctx, n, nil, ErrGoexit, false)
+	}()
+	answer := <-answers
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	_ = e.out.Next.GetClient(ctx).CompleteActivity(request, e.info.TaskToken, nil, err)
+	_ = e.out.Next.GetClient(ctx).CompleteActivity(request, e.info.TaskToken, nil, answer)
 }

@@ -26,7 +26,15 @@ const (
 	panicType = "PanicError"
 )
 
-// LostError ends a call whose budget is spent while the last attempt left no
+// FailureOfSDK is the type of failures that the SDK makes of arguments that
+// cannot be decoded and of results that cannot be encoded. Callers that count
+// on the engine name it as not retryable; the engine uses it for nothing.
+const FailureOfSDK = "wrapError"
+
+// FailureOfSize is the same for results beyond the server's limit.
+const FailureOfSize = "payloadSizeError"
+
+// LostError ends a call that makes no other attempt while the last one left no
 // outcome.
 type LostError struct {
 	Method   string
@@ -39,7 +47,7 @@ type LostError struct {
 
 func (e *LostError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: no retry left after %d attempt(s)", e.Method, e.Attempts)
+	fmt.Fprintf(&b, "%s: given up after %d attempt(s)", e.Method, e.Attempts)
 	if len(e.Lost) > 0 {
 		fmt.Fprintf(&b, "; without outcome, since their worker was shut down, killed or cut off: attempt %s",
 			strings.ReplaceAll(strings.Trim(fmt.Sprint(e.Lost), "[]"), " ", ", "))
@@ -106,16 +114,34 @@ func isWrapper(t reflect.Type) bool {
 
 // final is err as the call's end: never retried by the server, with its type,
 // message, details and cause, and such that the server takes it.
-func final(err error) error {
-	var rve *validation.RetryValidationError
-	var lost *LostError
-	switch {
-	case errors.As(err, &rve):
-		return deliverable(rve.ToTemporal(retrypolicy.Unmark(err).Error()))
-	case errors.As(err, &lost):
-		return deliverable(temporal.NewApplicationErrorWithOptions(lost.Error(), LostType, temporal.ApplicationErrorOptions{NonRetryable: true}))
+func final(err error) (answer error) {
+	defer func() {
+		if r := recover(); r != nil { // something in the chain that cannot be read
+			text, _ := textOf(err)
+			answer = temporal.NewApplicationErrorWithOptions(wire.Cut(text, maxMessage), "", temporal.ApplicationErrorOptions{NonRetryable: true})
+		}
+	}()
+	err = retrypolicy.Unmark(err)
+	stopped, _ := err.(*retrypolicy.StopError) //nolint:errorlint // the engine's own, outermost
+	if rve, ok := errors.AsType[*validation.RetryValidationError](err); ok {
+		if error(rve) != err { //nolint:errorlint // another call's, and its Stopped too
+			own := *rve
+			own.Stopped = nil
+			if stopped != nil {
+				own.Stopped = &retrypolicy.StopError{Stop: stopped.Stop, Detail: stopped.Detail}
+			}
+			rve = &own
+		}
+		return deliverable(rve.ToTemporal(err.Error()))
 	}
-	return deliverable(asApplication(err, temporal.ApplicationErrorOptions{NonRetryable: true}))
+	o := temporal.ApplicationErrorOptions{NonRetryable: true}
+	if lost, ok := errors.AsType[*LostError](err); ok {
+		if stopped != nil {
+			o.Cause = stopped.ToTemporal(nil)
+		}
+		return deliverable(temporal.NewApplicationErrorWithOptions(lost.Error(), LostType, o))
+	}
+	return deliverable(asApplication(err, o))
 }
 
 // handBack is err as an intermediate failure: the server retries it after

@@ -38,15 +38,18 @@ type heart struct {
 	simulated bool // the SDK's test environment: no client there
 	interval  time.Duration
 
-	// sending serialises requests; taken before mu.
+	// sending serialises requests; taken before mu. It guards client and, from
+	// the first request on, simulated.
 	sending sync.Mutex
+	client  client.Client // the one that simulated is known of
 
 	mu        sync.Mutex
 	journal   Journal
 	user      []*commonpb.Payload // the method's latest details
 	fromStart int                 // how many of them came with the activity task; -1 once replaced
-	userBeats bool                // the method heartbeats itself, in this attempt
-	pending   bool                // user details not sent yet
+	bodyRuns  bool
+	userBeats bool // the method heartbeats itself, in this attempt
+	pending   bool // user details not sent yet
 	sentAt    time.Time
 	closed    bool
 	relayed   bool
@@ -71,7 +74,11 @@ func (h *heart) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.simulated || isMock(h.out.GetClient(ctx)) {
+	c := h.out.GetClient(ctx)
+	if !h.simulated && c != h.client {
+		h.client, h.simulated = c, isMock(c)
+	}
+	if h.simulated {
 		h.out.RecordHeartbeat(ctx, details...)
 		return nil
 	}
@@ -79,7 +86,7 @@ func (h *heart) record(ctx context.Context) error {
 	// record matters most.
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	err = h.out.GetClient(ctx).RecordActivityHeartbeat(request, h.token, details...)
+	err = c.RecordActivityHeartbeat(request, h.token, details...)
 	if isVerdict(err) {
 		h.relay(ctx, details)
 	}
@@ -161,7 +168,7 @@ func (h *heart) userHeartbeat(ctx context.Context, details []any) {
 	h.mu.Lock()
 	h.user, h.fromStart = payloads, -1
 	h.pending = true
-	if ctx.Err() == nil { // else it is what an earlier attempt left running
+	if h.bodyRuns && ctx.Err() == nil { // else it is an observer, or what an earlier attempt left running
 		h.userBeats = true
 	}
 	due := time.Since(h.sentAt) >= h.interval
@@ -175,7 +182,7 @@ func (h *heart) userHeartbeat(ctx context.Context, details []any) {
 // validators run and waits are slept.
 func (h *heart) bodyEnded() {
 	h.mu.Lock()
-	h.userBeats = false
+	h.userBeats, h.bodyRuns = false, false
 	h.mu.Unlock()
 }
 

@@ -126,14 +126,6 @@ func (h *Host) governs(s *Spec) bool {
 	return s.Governs() || len(s.Observers)+len(h.Observers) > 0
 }
 
-// FailureOfSDK is the type of failures that the SDK makes of arguments that
-// cannot be decoded and of results that cannot be encoded. Callers that count
-// on the engine name it as not retryable; the engine uses it for nothing.
-const FailureOfSDK = "wrapError"
-
-// FailureOfSize is the same for results beyond the server's limit.
-const FailureOfSize = "payloadSizeError"
-
 // asked tells whether the caller counts on the engine. Its header would say
 // so, but cannot be read yet; its retry policy does too.
 func asked(p *temporal.RetryPolicy) bool {

@@ -216,7 +216,7 @@ func (d document) journal() *Journal {
 		Started: sane(d.Started), Running: sane(d.Running), FirstStart: d.FirstStart,
 		ServerAttempt: max(d.ServerAttempt, 0), ResetTo: max(d.ResetTo, 0), LeftOut: sane(d.LeftOut), Snoozes: sane(d.Snoozes),
 	}
-	for _, granted := range d.Cases[:min(len(d.Cases), maxCases)] {
+	for _, granted := range d.Cases[:min(len(d.Cases), retrypolicy.MostCases)] {
 		j.Cases = append(j.Cases, min(sane(granted), retrypolicy.MostRetries))
 	}
 	over := max(len(d.Outcomes)-maxOutcomes, 0)

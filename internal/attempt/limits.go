@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/interceptor"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -221,11 +220,11 @@ func (e *execution) await(ctx context.Context, how limits.Charge, last error) (o
 		}
 	}
 	started := time.Now()
-	bound, end := e.patience(stays)
-	if bound > 0 || bound == 0 && stays {
-		e.lease, err = e.waitForLimits(ctx, how, bound, !stays)
+	bound, until := e.patience(ctx, stays)
+	if bound < 0 {
+		err = &limits.WaitError{Err: until}
 	} else {
-		err = &limits.WaitError{Err: errBeyondInPlace}
+		e.lease, err = e.waitForLimits(ctx, how, bound, until)
 	}
 	e.out.Next.GetMetricsHandler(ctx).Timer(MetricLimitWait).Record(time.Since(started))
 	switch {
@@ -235,64 +234,77 @@ func (e *execution) await(ctx context.Context, how limits.Charge, last error) (o
 		return false, e.canceledWith(ctx, ctx.Err())
 	case !isWait(err):
 		return false, final(err)
-	case end || stays:
-		return false, e.endWaiting(ctx, err, last)
+	case errors.Is(err, errServerWaits) && e.caller(ctx).allows(&limitError{err: err}) || ctx.Err() != nil:
+		return false, e.snooze(ctx, err, last)
 	}
-	return false, e.snooze(ctx, err, last)
+	return false, e.endWaiting(ctx, err, last)
 }
 
-// errBeyondInPlace is why a wait here ends, which the server continues.
-var errBeyondInPlace = errors.New("the server continues the wait")
+// Why a wait for limits ends.
+var (
+	errServerWaits = errors.New("the server continues the wait")
+	errCallEnds    = errors.New("the call's time is over")
+	errPlaceEnds   = errors.New("the server attempt's time is over, and the caller's options allow no other")
+	errMaxElapsed  = errors.New("MaxElapsed has passed since the first attempt started")
+)
 
 func isWait(err error) bool {
 	_, ok := errors.AsType[*limits.WaitError](err)
 	return ok
 }
 
-// patience is how long to wait here for the limits; 0 is without bound if the
-// attempt stays here. end tells that the call ends then.
-func (e *execution) patience(stays bool) (bound time.Duration, end bool) {
+// patience is how long to wait here for the limits, and why no longer; 0 is
+// without bound, and less not at all.
+func (e *execution) patience(ctx context.Context, stays bool) (bound time.Duration, until error) {
+	bound, until = e.longest(ctx, stays)
+	if most := e.spec.Retry.MaxElapsed; most > 0 && bound >= 0 && e.heart.journal.Started > 0 {
+		if left := max(most-e.Elapsed(), 1); bound == 0 || left < bound {
+			return left, errMaxElapsed
+		}
+	}
+	return bound, until
+}
+
+func (e *execution) longest(ctx context.Context, stays bool) (bound time.Duration, until error) {
 	now := time.Now()
-	left := func(until time.Time) time.Duration { return max(until.Sub(now)-e.spec.AttemptTimeout, 0) }
+	left := func(until time.Time) time.Duration { return max(until.Sub(now)-e.spec.AttemptTimeout, 1) }
 	switch {
 	case stays && !e.call.IsZero():
-		return max(left(e.call), 1), true
+		return left(e.call), errCallEnds
 	case stays:
-		return 0, true
+		return 0, nil
 	case e.host.Simulated == SimulatedWorkflow:
-		return -1, false // the environment's clock does not move while activities run
+		return -1, errServerWaits // the environment's clock does not move while activities run
+	}
+	place := time.Hour
+	if !e.place.IsZero() {
+		place = max(e.place.Sub(now), 1)
 	}
 	bound = e.spec.Retry.InPlaceWait()
+	if !e.call.IsZero() {
+		if call := max(e.call.Sub(now), 1); call <= bound+limitBackoff { // the server could not bring it back in time
+			return min(call, place), errCallEnds
+		}
+	}
+	if !e.caller(ctx).allows(&limitError{err: errServerWaits}) {
+		return place, errPlaceEnds
+	}
 	if !e.place.IsZero() {
 		bound = min(bound, left(e.place))
-	}
-	if !e.call.IsZero() && e.call.Sub(now) <= max(bound, e.spec.Retry.InPlaceWait())+limitBackoff {
-		// The server could not bring it back in time: wait here to the end.
-		return max(min(e.call.Sub(now), e.placeLeft(now)), 1), true
-	}
-	if !e.serverRetriesLimit() {
-		return max(e.placeLeft(now), 1), true
 	}
 	if bound == 0 {
 		bound = -1
 	}
-	return bound, false
-}
-
-func (e *execution) placeLeft(now time.Time) time.Duration {
-	if e.place.IsZero() {
-		return time.Hour
-	}
-	return e.place.Sub(now)
+	return bound, errServerWaits
 }
 
 // waitForLimits waits in the queue, until ctx or the worker ends, or bound has
-// passed.
-func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound time.Duration, slot bool) (limits.Lease, error) {
-	if slot {
+// passed, which is until.
+func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound time.Duration, until error) (limits.Lease, error) {
+	if !e.info.IsLocalActivity && e.host.Simulated == Real {
 		defer e.host.sleeping.Add(-1)
-		if e.host.sleeping.Add(1) > e.host.mostAsleep() {
-			return limits.Lease{}, &limits.WaitError{Err: errBeyondInPlace}
+		if e.host.sleeping.Add(1) > e.host.mostAsleep() && errors.Is(until, errServerWaits) {
+			return limits.Lease{}, &limits.WaitError{Err: until}
 		}
 		stopping, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -300,14 +312,14 @@ func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound 
 		go func() {
 			select {
 			case <-stop:
-				cancel(errBeyondInPlace)
+				cancel(errServerWaits)
 			case <-stopping.Done():
 			}
 		}()
 		ctx = stopping
 	}
 	if bound > 0 {
-		timed, cancel := context.WithTimeoutCause(ctx, bound, errBeyondInPlace)
+		timed, cancel := context.WithTimeoutCause(ctx, bound, until)
 		defer cancel()
 		ctx = timed
 	}
@@ -365,7 +377,7 @@ func (e *limitError) Unwrap() error { return e.err }
 // endWaiting is the end of a call that has waited for limits as long as it
 // could: with its last outcome, if there is one.
 func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
-	e.out.Next.GetMetricsHandler(ctx).WithTags(map[string]string{TagStop: string(retrypolicy.StopLimits)}).Counter(MetricGiveUps).Inc(1)
+	e.countGiveUp(ctx, retrypolicy.StopLimits)
 	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: waited.Error(), Err: last}
 	h := &e.heart
 	h.mu.Lock()
@@ -375,12 +387,8 @@ func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
 		return final(&limitError{err: waited})
 	case lastRefused(j):
 		return final(e.spec.refusals(j, stopped))
-	case last == nil && len(j.Outcomes) > 0: // of another server attempt
-		o := j.Outcomes[len(j.Outcomes)-1]
-		if o.Verdict == retrypolicy.Lost {
-			o.ErrorType, o.Reason = LostType, fmt.Sprintf("attempt %d %s", o.Attempt, o.Reason)
-		}
-		stopped.Err = temporal.NewApplicationError(o.Reason, o.ErrorType)
+	case last == nil: // that was in another server attempt
+		return final(e.spec.known(j, stopped))
 	}
 	return final(stopped)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -34,12 +36,15 @@ type Loop[In, Out any] struct {
 	Pack func(In) []any
 	// Body runs one attempt; it does not panic.
 	Body func(context.Context, In) (Out, error)
-
+	// Apart runs attempts on goroutines of their own, so that one that ends its
+	// goroutine is one that failed. Without, it ends the caller's.
+	Apart bool
 	// Open finds the sets of declared limits; nil for those of this process.
 	Open func(d *limits.Declaration) (*limits.Keyed, error)
 
 	journal Journal
 	limiter limits.Limiter
+	lease   limits.Lease // of the running attempt
 	start   time.Time
 	end     time.Time // of the call; zero is none
 
@@ -67,9 +72,12 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		ctx, cancel = context.WithTimeout(ctx, l.Spec.CallTimeout)
 		defer cancel()
 	}
+	if l.Spec.Limits.Source != nil {
+		defer func() { l.lease.Release() }() // of a body that ends this goroutine
+	}
 	var last error
 	for {
-		lease, err := l.acquire(ctx)
+		err := l.acquire(ctx)
 		if err != nil {
 			return zero, l.unstarted(err, last)
 		}
@@ -79,10 +87,14 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		if failed == nil {
 			out, err = l.attempt(ctx)
 		}
-		lease.Release()
+		l.lease.Release()
 		failed = nil
+		if err == activity.ErrResultPending { //nolint:errorlint // as the SDK compares it
+			return zero, err // nobody can complete it here, and it is no failure
+		}
 		a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
 		if err != nil && ctx.Err() != nil { // cancelled, or out of time: never retried
+			_, err = textOf(err)
 			l.tell(ctx, &Decision{Action: End, Verdict: retrypolicy.Failed, Cause: err, Stop: l.ended()}, a)
 			return zero, retrypolicy.Unmark(err)
 		}
@@ -107,11 +119,12 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 	}
 }
 
-// acquire takes what the next attempt requires, however long that takes.
-func (l *Loop[In, Out]) acquire(ctx context.Context) (limits.Lease, error) {
+// acquire takes what the next attempt requires, however long that takes: of a
+// retry, as long as MaxElapsed leaves.
+func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 	s := &l.Spec.Limits
 	if s.Source == nil {
-		return limits.Lease{}, nil
+		return nil
 	}
 	if l.limiter == nil {
 		open := l.Open
@@ -125,14 +138,21 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) (limits.Lease, error) {
 			return open(d)
 		})
 		if err != nil {
-			return limits.Lease{}, err
+			return err
 		}
 		l.limiter = limiter
 	}
 	if !s.acquires() {
-		return limits.Lease{}, nil
+		return nil
 	}
-	return l.limiter.AcquireFor(ctx, s.Requires, charge(l.journal.Started))
+	if most := l.Spec.Retry.MaxElapsed; most > 0 && l.journal.Started > 0 {
+		timed, cancel := context.WithTimeoutCause(ctx, max(most-l.Elapsed(), 1), errMaxElapsed)
+		defer cancel()
+		ctx = timed
+	}
+	var err error
+	l.lease, err = l.limiter.AcquireFor(ctx, s.Requires, charge(l.journal.Started))
+	return err
 }
 
 // unstarted is the end of a call whose next attempt got no units.
@@ -172,8 +192,14 @@ func (l *Loop[In, Out]) judge(out Out, err error, a retrypolicy.Attempt) Decisio
 func (l *Loop[In, Out]) tell(ctx context.Context, d *Decision, a retrypolicy.Attempt) {
 	logProblem(ctx, "A retry filter panicked; it counts as no.", l.Spec.Method, d.Problem)
 	if len(l.Spec.Observers) > 0 {
-		logProblem(ctx, "An observer of attempts panicked.", l.Spec.Method, notify(ctx, l.Spec.Observers, d.event(a)))
+		logProblem(ctx, "An observer of attempts panicked.", l.Spec.Method, notify(ctx, l.Spec.Observers, l.event(d, a)))
 	}
+}
+
+// event is d as observers may keep it.
+func (l *Loop[In, Out]) event(d *Decision, a retrypolicy.Attempt) retrypolicy.Event {
+	a.Call = snapshot(l)
+	return d.event(a)
 }
 
 func keepLive(v any) retrypolicy.Value { return live{v} }
@@ -214,27 +240,32 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 		defer release()
 		ctx = inner
 	}
-	if l.Spec.AttemptTimeout <= 0 {
+	if l.Spec.AttemptTimeout <= 0 && !l.Apart {
 		return l.Body(ctx, l.In)
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.Spec.AttemptTimeout)
-	defer cancel()
+	var patience <-chan time.Time
+	if timeout := l.Spec.AttemptTimeout; timeout > 0 {
+		timed, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		ctx = timed
+		timer := time.NewTimer(timeout + abandonAfter)
+		defer timer.Stop()
+		patience = timer.C
+	}
 	type result struct {
 		out Out
 		err error
 	}
 	done := make(chan result, 1)
 	go func() {
-		r := result{err: errGoexit} // unless it returns
+		r := result{err: ErrGoexit} // unless it returns
 		defer func() { done <- r }()
 		r.out, r.err = l.Body(ctx, l.In)
 	}()
-	patience := time.NewTimer(l.Spec.AttemptTimeout + abandonAfter)
-	defer patience.Stop()
 	select {
 	case r := <-done:
 		return r.out, r.err
-	case <-patience.C:
+	case <-patience:
 		var zero Out
 		return zero, ErrAbandoned
 	}

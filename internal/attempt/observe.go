@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -43,8 +44,17 @@ func count(m client.MetricsHandler, e *retrypolicy.Event) {
 		m.Counter(MetricRetries).Inc(1)
 		m.Timer(MetricRetryWait).Record(e.Wait)
 	case retrypolicy.GiveUp:
-		m.WithTags(map[string]string{TagStop: string(e.Stop)}).Counter(MetricGiveUps).Inc(1)
+		countGiveUp(m, e.Stop)
 	}
+}
+
+func countGiveUp(m client.MetricsHandler, stop retrypolicy.Stop) {
+	m.WithTags(map[string]string{TagStop: string(stop)}).Counter(MetricGiveUps).Inc(1)
+}
+
+// countGiveUp notes the end of a call that no attempt's event tells of.
+func (e *execution) countGiveUp(ctx context.Context, stop retrypolicy.Stop) {
+	countGiveUp(e.out.Next.GetMetricsHandler(ctx), stop)
 }
 
 // observed tells whether anybody but the metrics wants to know.
@@ -55,6 +65,9 @@ func (e *execution) tell(ctx context.Context, event retrypolicy.Event) {
 	count(e.out.Next.GetMetricsHandler(ctx), &event)
 	if !e.observed() {
 		return
+	}
+	if event.Call == retrypolicy.Call(e) {
+		event.Call = snapshot(e)
 	}
 	for _, observers := range [][]retrypolicy.Observer{e.spec.Observers, e.host.Observers} {
 		if err := notify(ctx, observers, event); err != nil {
@@ -117,30 +130,37 @@ func (d *Decision) event(a retrypolicy.Attempt) retrypolicy.Event {
 }
 
 // tellLost tells of the attempts whose loss was found out when this server
-// attempt began.
-func (e *execution) tellLost(ctx context.Context) {
+// attempt began. stop is why the last one is not retried; empty if it is.
+func (e *execution) tellLost(ctx context.Context, stop retrypolicy.Stop) {
 	j := &e.heart.journal
 	for i := len(j.Outcomes) - j.found; i < len(j.Outcomes); i++ {
 		o := j.Outcomes[i]
 		if o.Verdict != retrypolicy.Lost {
 			continue // the activity was reset, and this was before
 		}
-		event := retrypolicy.Event{
-			Attempt: retrypolicy.Attempt{Number: o.Attempt, Method: e.spec.Method, Call: past{e, j.Outcomes[:i:i]}},
-			Verdict: retrypolicy.Lost, Err: errors.New(o.Reason), Decision: retrypolicy.Retry, OnServer: true,
+		a := retrypolicy.Attempt{Number: o.Attempt, Method: e.spec.Method, Call: past{e.Elapsed(), e.Args(), j.Outcomes[:i:i]}}
+		if i < len(j.Outcomes)-1 {
+			e.tell(ctx, lostEvent(a, errors.New(o.Reason), ""))
+			continue
 		}
-		if i == len(j.Outcomes)-1 && e.spec.spent(j) {
-			event.Decision, event.OnServer, event.Stop = retrypolicy.GiveUp, false, retrypolicy.StopSpent
-		}
-		e.tell(ctx, event)
+		e.tell(ctx, lostEvent(a, errors.New(o.Reason), stop))
 	}
 }
 
-// past is a call as it was before an earlier attempt.
+// past is a call as it was when an attempt ended: observers may keep it.
 type past struct {
-	retrypolicy.Call
+	elapsed  time.Duration
+	args     []any
 	outcomes []retrypolicy.Outcome
 }
+
+func snapshot(c retrypolicy.Call) past { return past{c.Elapsed(), c.Args(), c.Previous()} }
+
+// Elapsed implements retrypolicy.Call.
+func (p past) Elapsed() time.Duration { return p.elapsed }
+
+// Args implements retrypolicy.Call.
+func (p past) Args() []any { return p.args }
 
 // Previous implements retrypolicy.Call.
 func (p past) Previous() []retrypolicy.Outcome { return p.outcomes }

@@ -1,13 +1,22 @@
 package attempt
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"go.temporal.io/sdk/interceptor"
 )
+
+// unstopped is an activity whose worker goes on.
+type unstopped struct {
+	interceptor.ActivityOutboundInterceptorBase
+}
+
+func (*unstopped) GetWorkerStopChannel(context.Context) <-chan struct{} { return nil }
 
 // All of them found room a moment ago: who takes it is decided when they lie
 // down.
@@ -22,8 +31,8 @@ func TestNoMoreThanAQuarterOfTheSlotsFallAsleepAtTheSameMoment(t *testing.T) {
 			for range 100 {
 				all.Go(func() {
 					e := &execution{host: host}
-					e.info.IsLocalActivity = true // has no stop channel
-					left, ok := e.sleep(t.Context(), time.Minute, true)
+					e.out.Next = &unstopped{}
+					left, ok := e.sleep(t.Context(), time.Minute)
 					mu.Lock()
 					defer mu.Unlock()
 					if ok {

@@ -1,10 +1,6 @@
 package attempt
 
 import (
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -23,8 +19,6 @@ const (
 	MaxJournalBytes = 512 << 10
 	// maxOutcomes bounds how many outcomes a call carries along.
 	maxOutcomes = 100
-	// maxCases bounds how many cases of a policy a journal is read for.
-	maxCases = 1000
 	// abandonAfter is how long a body may go on once its context has ended.
 	abandonAfter = time.Second
 )
@@ -86,88 +80,3 @@ func (s *Spec) journalBytes() int {
 	}
 	return DefaultJournalBytes
 }
-
-// Clock is time and chance, injected. Zero fields mean the real ones.
-type Clock struct {
-	// Now is the time.
-	Now func() time.Time
-	// Sleep waits in place. Nil means a real timer.
-	Sleep Sleeper
-	// Random is uniform in [0, n).
-	Random func(n int64) int64
-}
-
-// WithDefaults fills in the real clock.
-func (c Clock) WithDefaults() Clock {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Sleep == nil {
-		c.Sleep = sleep
-	}
-	if c.Random == nil {
-		c.Random = rand.Int64N
-	}
-	return c
-}
-
-// Sleeper waits for d, or until one of the channels closes; it returns false
-// when that came first.
-type Sleeper func(d time.Duration, wake ...<-chan struct{}) bool
-
-func sleep(d time.Duration, wake ...<-chan struct{}) bool {
-	if d <= 0 {
-		return true
-	}
-	var first, second <-chan struct{}
-	if len(wake) > 0 {
-		first = wake[0]
-	}
-	if len(wake) > 1 {
-		second = wake[1]
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-first:
-		return false
-	case <-second:
-		return false
-	}
-}
-
-// PanicError is a panic in a method, as filters and callers in this process
-// see it.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// Unwrap gives the error a method panicked with, if it was one.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
-
-// Recovered turns a panic into an error; use it deferred.
-func Recovered(err *error) { Panicked(recover(), err) }
-
-// Panicked turns what recover returned into an error. Nil is none: the
-// goroutine ends by runtime.Goexit.
-func Panicked(recovered any, err *error) {
-	if recovered != nil {
-		*err = &PanicError{Value: recovered, Stack: debug.Stack()}
-	}
-}
-
-// errGoexit is the error of an attempt whose body ended its goroutine, as a
-// test's FailNow does.
-var errGoexit = errors.New("the method ended its goroutine without returning")
-
-// ErrAbandoned is the error of an attempt whose body ignored the end of its
-// context.
-var ErrAbandoned = errors.New("the method ignored the end of its context and was abandoned")

@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
-	"github.com/concurry-go/concurry/validation"
 )
 
 // Action is what comes after an attempt.
@@ -54,6 +52,8 @@ type Room struct {
 	Here bool
 	// Server is false where no server can take over a wait.
 	Server bool
+	// Caller is what the caller's own retry policy lets the server do.
+	Caller callerPolicy
 }
 
 // Judge closes the running attempt of j with what its body returned, and
@@ -85,10 +85,14 @@ func textOf(err error) (text string, same error) {
 	}()
 	text = err.Error()
 	_ = errors.Is(err, errProbe) // walks the chain, as everything after this does
+	_, _ = errors.AsType[*probe](err)
 	return text, err
 }
 
-var errProbe = errors.New("probe")
+// probe is an error that no chain has.
+type probe struct{ error }
+
+var errProbe = &probe{errors.New("probe")}
 
 // refusedError stands for a refusal among the causes of a retry.
 type refusedError struct{ reason error }
@@ -136,7 +140,7 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 	}
 	inPlace := room.Here && delay <= s.Retry.InPlaceWait()
 	if s.Retry.MaxElapsed > 0 {
-		if elapsed := a.Elapsed(); elapsed+delay > s.Retry.MaxElapsed {
+		if elapsed := a.Elapsed(); delay > s.Retry.MaxElapsed-elapsed {
 			return s.end(j, d, retrypolicy.StopMaxElapsed, misfit(delay, told, s.Retry.MaxElapsed-elapsed, "MaxElapsed"))
 		}
 	}
@@ -148,18 +152,32 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 		}
 		inPlace = inPlace && (room.Place.IsZero() || start.Add(s.AttemptTimeout).Before(room.Place))
 	}
-	if b := s.Retry.Budget; b != nil {
-		now := c.Now()
-		if !b.Retry(now) {
-			return s.end(j, d, retrypolicy.StopBudget, b.Describe(now))
-		}
+	inPlace = inPlace || !room.Server
+	if !inPlace && !room.Caller.allows(cause) {
+		return s.end(j, d, retrypolicy.StopCaller, "")
+	}
+	if detail := s.pay(c); detail != "" {
+		return s.end(j, d, retrypolicy.StopBudget, detail)
 	}
 	if of >= 0 {
 		j.retryOfCase(of)
 	}
 	j.Outcomes[len(j.Outcomes)-1].Wait = delay
-	d.Action, d.Delay = where(inPlace || !room.Server), delay
+	d.Action, d.Delay = where(inPlace), delay
 	return d
+}
+
+// pay takes a retry from the budget; it says why, if there is none to take.
+func (s *Spec) pay(c *Clock) (refusal string) {
+	b := s.Retry.Budget
+	if b == nil {
+		return ""
+	}
+	now := c.Now()
+	if b.Retry(now) {
+		return ""
+	}
+	return b.Describe(now)
 }
 
 // end is d as the call's end. With a detail the call had retries left, and its
@@ -176,6 +194,8 @@ func (s *Spec) end(j *Journal, d Decision, stop retrypolicy.Stop, detail string)
 	case stopped != nil:
 		stopped.Err = retrypolicy.Unmark(d.Err)
 		d.Err = stopped
+	default:
+		d.Err = retrypolicy.OfOtherCall(d.Err)
 	}
 	return d
 }
@@ -196,7 +216,7 @@ func (s *Spec) retries(j *Journal, cause error, isRefusal bool, a retrypolicy.At
 		of, problem = s.Retry.CaseOf(cause, a)
 		switch {
 		case of < 0:
-		case j.ofCase(of) >= s.Retry.Cases[of].NumRetries:
+		case j.ofCase(of) >= s.Retry.Cases[of].NumRetries || j.Started >= s.Retry.Attempts():
 			return of, retrypolicy.StopCase, problem
 		default:
 			return of, "", problem
@@ -225,9 +245,10 @@ func (s *Spec) retries(j *Journal, cause error, isRefusal bool, a retrypolicy.At
 }
 
 // spent tells whether the call may not start another body: cases add to
-// NumRetries what they have been granted.
+// NumRetries what they have been granted. Whatever earlier versions of the
+// policy have granted, the bound of this one holds.
 func (s *Spec) spent(j *Journal) bool {
-	return j.Started > s.Retry.NumRetries+j.caseRetries()
+	return j.Started > s.Retry.NumRetries+j.caseRetries() || j.Started >= s.Retry.Attempts()
 }
 
 // openCase tells whether the answer of some case matters: whether it has a
@@ -249,39 +270,6 @@ func where(here bool) Action {
 		return WaitHere
 	}
 	return WaitServer
-}
-
-// Spent is how a call ends that may not start another body, before it starts
-// one: the last known outcome decides, and it says what left none.
-func (s *Spec) Spent(j *Journal) error {
-	for _, o := range slices.Backward(j.Outcomes) {
-		switch {
-		case o.BeforeReset || o.Verdict == retrypolicy.Lost:
-			continue
-		case o.Verdict == retrypolicy.Refused:
-			return s.refusals(j, nil)
-		default:
-			return s.lost(j, &o)
-		}
-	}
-	return s.lost(j, nil)
-}
-
-func (s *Spec) refusals(j *Journal, stopped *retrypolicy.StopError) error {
-	e := validation.New(s.Method, j.Started, j.Outcomes, j.LeftOut)
-	e.Stopped = stopped
-	return e
-}
-
-func (s *Spec) lost(j *Journal, last *retrypolicy.Outcome) error {
-	e := &LostError{Method: s.Method, Attempts: j.Started}
-	for _, o := range j.Outcomes {
-		if o.Verdict == retrypolicy.Lost && !o.BeforeReset {
-			e.Lost = append(e.Lost, o.Attempt)
-		}
-	}
-	e.Last = last
-	return e
 }
 
 // encodeForWire is the encode of drivers whose journal travels.

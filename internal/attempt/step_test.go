@@ -302,7 +302,7 @@ func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 		{
 			"all lost",
 			[]retrypolicy.Outcome{lost(1), lost(2)},
-			"A.B: no retry left after 2 attempt(s); without outcome, since their worker was shut down, killed or cut off: attempt 1, 2",
+			"A.B: given up after 2 attempt(s); without outcome, since their worker was shut down, killed or cut off: attempt 1, 2",
 		},
 		{
 			"failed, then lost",
@@ -317,12 +317,14 @@ func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 		{
 			"what was before a reset does not count",
 			[]retrypolicy.Outcome{old(refused(1)), old(lost(2)), lost(1), lost(2)},
-			"A.B: no retry left after 2 attempt(s); without outcome, since their worker was shut down, killed or cut off: attempt 1, 2",
+			"A.B: given up after 2 attempt(s); without outcome, since their worker was shut down, killed or cut off: attempt 1, 2",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			require.ErrorContains(t, s.Spent(&Journal{Started: 2, Outcomes: tc.outcomes}), tc.text)
+			stop, end := s.Resume(&Journal{Started: 2, Outcomes: tc.outcomes}, 0, false, fixed())
+			require.ErrorContains(t, end, tc.text)
+			assert.Equal(t, retrypolicy.StopSpent, stop)
 		})
 	}
 }
@@ -331,7 +333,7 @@ func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 // spent, and nothing lost.
 func TestSpentCallClaimsNoLostAttemptWhereNoneWas(t *testing.T) {
 	t.Parallel()
-	err := (&Spec{Method: "A.B"}).Spent(&Journal{Started: 2, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}})
+	_, err := (&Spec{Method: "A.B"}).Resume(&Journal{Started: 2, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}}, 0, false, fixed())
 	require.ErrorContains(t, err, "failure 2")
 	assert.NotContains(t, err.Error(), "without outcome")
 }
