@@ -17,7 +17,7 @@ import (
 //
 // The whole call happens in place, waits included, whatever Policy.InPlace says,
 // and nothing of it is kept until it ends: a call whose worker dies starts over
-// on another, with a new budget. NumRetries+1 thus bounds the bodies started on
+// on another, with all its retries. NumRetries+1 thus bounds the bodies started on
 // one worker, not those of the call, and Previous knows this worker's only.
 //
 // It is meant for calls that are short in total. While one runs, the worker

@@ -34,6 +34,11 @@ func NoOutput[S, In any](fn func(S, context.Context, In) error) func(S, context.
 	return func(s S, ctx context.Context, in In) (None, error) { return None{}, fn(s, ctx, in) }
 }
 
+// ErrorOnly adapts a method without arguments that returns an error only.
+func ErrorOnly[S any](fn func(S, context.Context) error) func(S, context.Context, None) (None, error) {
+	return func(s S, ctx context.Context, _ None) (None, error) { return None{}, fn(s, ctx) }
+}
+
 // Two adapts a method with two arguments. Temporal sees two, callers give an
 // Args2.
 func Two[S, A, B, Out any](fn func(S, context.Context, A, B) (Out, error)) func(S, context.Context, Args2[A, B]) (Out, error) {

@@ -92,7 +92,7 @@ type Outcome struct {
 	// Wait is how long the engine decided to wait afterwards.
 	Wait time.Duration
 	// BeforeReset marks outcomes from before an operator reset the activity;
-	// they do not count against the budget.
+	// they do not count against NumRetries.
 	BeforeReset bool
 	// Result is a refused attempt's result; nil for other verdicts, and for
 	// results left out because the journal had no room.

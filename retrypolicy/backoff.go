@@ -1,7 +1,6 @@
 package retrypolicy
 
 import (
-	"fmt"
 	"math/bits"
 	"time"
 )
@@ -73,14 +72,14 @@ func (a Algorithm) check() *FieldError {
 }
 
 // ParseAlgorithm returns the algorithm of a name in a configuration file. The
-// empty name is Exponential.
+// empty name is Exponential; the error of any other one is a *FieldError.
 func ParseAlgorithm(name string) (Algorithm, error) {
 	if name == "" {
 		return Exponential, nil
 	}
 	a := Algorithm(name)
 	if err := a.check(); err != nil {
-		return "", fmt.Errorf("retry_algorithm %q: %s", name, algorithmsAllowed)
+		return "", &FieldError{Field: "retry_algorithm", Value: name, Allowed: algorithmsAllowed}
 	}
 	return a, nil
 }

@@ -57,9 +57,9 @@ func (c *Case) check(prefix string) (errs []error) {
 	return append(errs, c.curve().checkCurve(prefix)...)
 }
 
-// CaseOf is the index of the first case that err is of, outcome of a; -1 if it
-// is of none, and the policy's own numbers and filters hold. The second result
-// reports filters that panicked, each of which counted as no.
+// CaseOf is for the engine: the index of the first case that err is of, outcome
+// of a; -1 if it is of none, and the policy's own numbers and filters hold. The
+// second result reports filters that panicked, each of which counted as no.
 func (p *Policy) CaseOf(err error, a Attempt) (int, error) {
 	var problems error
 	for i := range p.Cases {
@@ -74,14 +74,14 @@ func (p *Policy) CaseOf(err error, a Attempt) (int, error) {
 	return -1, problems
 }
 
-// CaseDelay is the wait after the n-th error (from 1) of Cases[i], jitter
+// CaseDelay is for the engine: the wait after the n-th error (from 1) of Cases[i], jitter
 // applied; see Delay.
 func (p *Policy) CaseDelay(i, n int, random func(n int64) int64) time.Duration {
 	return p.Cases[i].curve().Delay(n, random)
 }
 
-// LongestCeiling bounds every wait of a call: the ceiling of one retry more than
-// there are, of the policy itself or of a case.
+// LongestCeiling is for the engine: it bounds every wait of a call, by the
+// ceiling of one retry more than there are, of the policy itself or of a case.
 func (p *Policy) LongestCeiling() time.Duration {
 	longest := p.Ceiling(p.NumRetries + 1)
 	for i := range p.Cases {

@@ -63,8 +63,9 @@ func Not(f Filter) Filter {
 	return func(err error, a Attempt) bool { return !f(err, a) }
 }
 
-// Retries tells whether err, the outcome of a, is one to retry. The second
-// result reports filters that panicked, each of which counted as no.
+// Retries is for the engine: it tells whether err, the outcome of a, is one to
+// retry. The second result reports filters that panicked, each of which counted
+// as no.
 func (p *Policy) Retries(err error, a Attempt) (bool, error) {
 	if IsPermanent(err) {
 		return false, nil

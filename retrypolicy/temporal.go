@@ -32,8 +32,8 @@ func (p *Policy) Temporal() *temporal.RetryPolicy {
 	return policy
 }
 
-// Backstop is the retry policy of an activity whose attempts the engine
-// counts: as Temporal, but with 2·Attempts()+10 server attempts. The
+// Backstop is for the engine: the retry policy of an activity whose attempts it
+// counts, which is Temporal's but with 2·Attempts()+10 server attempts. The
 // server counts shutdowns and hand-backs too, so its own count must never be
 // the one that ends a call.
 func (p *Policy) Backstop() *temporal.RetryPolicy {
@@ -42,10 +42,10 @@ func (p *Policy) Backstop() *temporal.RetryPolicy {
 	return policy
 }
 
-// StartToClose is the timeout of one server attempt: two attempts of the body,
-// one wait in place and five seconds. It does not depend on NumRetries, so
-// that Temporal notices a stuck worker as soon as before. Without a timeout of
-// the attempt it is the call's.
+// StartToClose is for the engine: the timeout of one server attempt, which is two
+// attempts of the body, one wait in place and five seconds. It does not depend on
+// NumRetries, so that Temporal notices a stuck worker as soon as before. Without
+// a timeout of the attempt it is the call's.
 func (p *Policy) StartToClose(attemptTimeout, callTimeout time.Duration) time.Duration {
 	if attemptTimeout <= 0 {
 		return callTimeout

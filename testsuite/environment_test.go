@@ -3,6 +3,7 @@ package testsuite_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/testsuite"
+	"github.com/concurry-go/concurry/worker"
 )
 
 // flaky fails until its third attempt.
@@ -101,4 +103,32 @@ func TestClockSleepsInNoTimeAndDrawsFromItsSeed(t *testing.T) {
 	assert.Equal(t, "page 7", out)
 	assert.Equal(t, 3*time.Hour, clock.Now().Sub(begin))
 	assert.Equal(t, testsuite.Seeded(7)(1000), testsuite.Seeded(7)(1000))
+}
+
+func TestEnvironmentsTakeWhatWorkersAreRefinedWith(t *testing.T) {
+	t.Parallel()
+	var told []string
+	refine := []worker.Option{
+		worker.Policies{"Fetch": {Retry: retrypolicy.Policy{NumRetries: 3, Wait: time.Hour, Jitter: retrypolicy.NoJitter}}},
+		worker.Observe(func(_ context.Context, e retrypolicy.Event) {
+			told = append(told, fmt.Sprintf("%s %d %s", e.Method, e.Number, e.Verdict))
+		}),
+	}
+	want := []string{"Fetch 1 failed", "Fetch 2 failed", "Fetch 3 accepted"}
+
+	workflows := testsuite.NewWorkflowEnvironment(t, refine...)
+	workflows.RegisterActivity(&flaky{})
+	workflows.ExecuteWorkflow(func(ctx workflow.Context) error {
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute})
+		return workflow.ExecuteActivity(ctx, "Fetch", "7").Get(ctx, nil)
+	})
+	require.NoError(t, workflows.GetWorkflowError())
+	assert.Equal(t, want, told)
+
+	told = nil
+	activities := testsuite.NewActivityEnvironment(t, refine...)
+	activities.RegisterActivity(&flaky{})
+	_, err := activities.ExecuteActivity("Fetch", "7")
+	require.NoError(t, err)
+	assert.Equal(t, want, told)
 }

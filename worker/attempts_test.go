@@ -109,3 +109,22 @@ func TestSuccessAfterFailuresStopsRetrying(t *testing.T) {
 		assert.EqualValues(t, 3, impl.started.Load())
 	})
 }
+
+func TestAttemptIsTheNumberOfTheBody(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		var numbers []int
+		impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
+			numbers = append(numbers, activity.Attempt(ctx))
+			if n < 4 {
+				return "", errors.New("not yet")
+			}
+			return "done", nil
+		}}
+		d, do := define(t, e, retrypolicy.Policy{NumRetries: 5})
+		_, err := Run(t, e, d, do, impl, "x")
+		require.NoError(t, err)
+		assert.Equal(t, []int{1, 2, 3, 4}, numbers)
+	})
+	assert.Equal(t, 1, activity.Attempt(t.Context()))
+}

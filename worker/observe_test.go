@@ -330,3 +330,15 @@ func TestAttemptCutOffUnderTheCallersLastOneIsGivenUp(t *testing.T) {
 	require.Eventually(t, func() bool { return len(seen.told()) == 1 }, Timeout, time.Millisecond)
 	assert.Contains(t, seen.told()[0], "ChargeCard 1 lost: give up, caller's options")
 }
+
+func TestMethodWithoutAPolicyIsObservedToo(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		var seen events
+		impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("away") }}
+		d, do := scriptedWith(activity.Options{Observers: []retrypolicy.Observer{seen.observe}})
+		_, err := Run(t, e, d, do, impl, "")
+		require.ErrorContains(t, err, "away")
+		assert.Equal(t, []string{"Scripted.Do 1 failed: give up, retries spent (away)"}, seen.told())
+	})
+}

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -66,6 +67,7 @@ type shapes struct{}
 
 func (shapes) Ping(context.Context) (string, error) { return "pong", nil }
 func (shapes) Tell(context.Context, string) error   { return nil }
+func (shapes) Nudge(context.Context) error          { return errors.New("nudged") }
 func (shapes) Pair(_ context.Context, a string, n int) (string, error) {
 	return a + string(rune('0'+n)), nil
 }
@@ -77,6 +79,7 @@ func TestMethodsOfEveryShape(t *testing.T) {
 		d := activity.Define[shapes]("Shapes", activity.Options{Retry: e.Policy(retrypolicy.Policy{NumRetries: 1}), CallTimeout: time.Minute})
 		ping := activity.Method(d, "Ping", activity.NoInput(shapes.Ping), activity.MethodOptions[activity.None, string]{})
 		tell := activity.Method(d, "Tell", activity.NoOutput(shapes.Tell), activity.MethodOptions[string, activity.None]{})
+		nudge := activity.Method(d, "Nudge", activity.ErrorOnly(shapes.Nudge), activity.MethodOptions[activity.None, activity.None]{})
 		pair := activity.Method(d, "Pair", activity.Two(shapes.Pair), activity.MethodOptions[activity.Args2[string, int], string]{})
 		triple := activity.Method(d, "Triple", activity.Three(shapes.Triple), activity.MethodOptions[activity.Args3[string, string, bool], string]{})
 
@@ -85,6 +88,8 @@ func TestMethodsOfEveryShape(t *testing.T) {
 		assert.Equal(t, "pong", out)
 		_, err = Run(t, e, d, tell, shapes{}, "x")
 		require.NoError(t, err)
+		_, err = Run(t, e, d, nudge, shapes{}, activity.None{})
+		require.ErrorContains(t, err, "nudged")
 		out, err = Run(t, e, d, pair, shapes{}, activity.Args2[string, int]{A: "a", B: 2})
 		require.NoError(t, err)
 		assert.Equal(t, "a2", out)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/concurry-go/concurry/internal/reason"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
@@ -64,7 +65,7 @@ type refusal struct {
 }
 
 func because(what string, err error) *refusal {
-	return &refusal{reason: cut(fmt.Sprintf("%s: %v", what, err), maxReason), all: err}
+	return &refusal{reason: reason.Cut(fmt.Sprintf("%s: %v", what, err), reason.Max), all: err}
 }
 
 func (e *refusal) Error() string { return e.reason }

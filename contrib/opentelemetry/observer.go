@@ -3,21 +3,16 @@ package opentelemetry
 import (
 	"context"
 	"strings"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/concurry-go/concurry/internal/reason"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
-const (
-	// eventName is one for all, so that a backend can group by it.
-	eventName = "concurry.attempt"
-	// maxReason is a reason's bytes, as many as Temporal's side of a call
-	// keeps: a panic's has a stack, and a span is kept in memory.
-	maxReason = 1 << 10
-)
+// eventName is one for all, so that a backend can group by it.
+const eventName = "concurry.attempt"
 
 // SpanEvents is a retrypolicy.Observer, for worker.Observe or
 // activity.Options.Observers: it adds an event to the span in ctx. It does
@@ -38,7 +33,7 @@ func SpanEvents(ctx context.Context, e retrypolicy.Event) {
 		attributes = append(attributes, attribute.String("error.type", e.ErrorType))
 	}
 	if e.Err != nil {
-		attributes = append(attributes, attribute.String("concurry.reason", reason(e.Err)))
+		attributes = append(attributes, attribute.String("concurry.reason", textOf(e.Err)))
 	}
 	switch e.Decision {
 	case retrypolicy.Retry:
@@ -49,17 +44,9 @@ func SpanEvents(ctx context.Context, e retrypolicy.Event) {
 	span.AddEvent(eventName, trace.WithAttributes(attributes...))
 }
 
-// reason is the error's text, cut at a rune's border. Exporters refuse a whole
+// textOf is the error's text, as long as Temporal's side of a call keeps it: a
+// panic's has a stack, and a span is kept in memory. Exporters refuse a whole
 // batch for a string that is not UTF-8.
-func reason(err error) string {
-	const ellipsis = "…"
-	text := strings.ToValidUTF8(err.Error(), "\uFFFD")
-	if len(text) <= maxReason {
-		return text
-	}
-	keep := maxReason - len(ellipsis)
-	for !utf8.RuneStart(text[keep]) {
-		keep--
-	}
-	return text[:keep] + ellipsis
+func textOf(err error) string {
+	return reason.Cut(strings.ToValidUTF8(err.Error(), "\uFFFD"), reason.Max)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/concurry-go/concurry/internal/reason"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -273,7 +274,7 @@ func FuzzCheck(f *testing.F) {
 			if err != nil {
 				assert.NotEmpty(t, err.Error())
 				assert.NotContains(t, err.Error(), "cannot be validated")
-				assert.LessOrEqual(t, len(err.Error()), maxReason)
+				assert.LessOrEqual(t, len(err.Error()), reason.Max)
 				assert.True(t, errors.As(err, new(validator.ValidationErrors)))
 			}
 			text, number = "", 0

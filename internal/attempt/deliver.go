@@ -39,7 +39,7 @@ func asApplication(err error, o temporal.ApplicationErrorOptions) error {
 	if p, ok := errors.AsType[*PanicError](err); ok {
 		o.Details = []any{string(p.Stack)}
 	} else if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
-		o.Details, o.Category = detailsOf(app), app.Category()
+		o.Details, o.Category = DetailsOf(app), app.Category()
 		if error(app) == err { //nolint:errorlint // whether it is the outermost
 			message = app.Message()
 		}
@@ -50,9 +50,9 @@ func asApplication(err error, o temporal.ApplicationErrorOptions) error {
 // clean makes a text one that protobuf takes.
 func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// detailsOf returns an application error's details, still encoded if they
+// DetailsOf returns an application error's details, still encoded if they
 // came over the wire.
-func detailsOf(app *temporal.ApplicationError) []any {
+func DetailsOf(app *temporal.ApplicationError) []any {
 	if !app.HasDetails() {
 		return nil
 	}
@@ -124,7 +124,7 @@ func deliverable(err error) error {
 	}
 	o := temporal.ApplicationErrorOptions{
 		NonRetryable: app.NonRetryable(), Category: app.Category(), NextRetryDelay: app.NextRetryDelay(),
-		Details: detailsOf(app),
+		Details: DetailsOf(app),
 	}
 	cause, stopped := app.Unwrap(), (*retrypolicy.StopError)(nil)
 	if app.Type() != retrypolicy.StopType {

@@ -114,7 +114,7 @@ func (e *execution) cutOff(ctx context.Context, err error, a retrypolicy.Attempt
 	var end error
 	var stop retrypolicy.Stop
 	switch {
-	case wasReset(ctx): // a new budget
+	case wasReset(ctx): // the call starts over
 	case !e.caller(ctx).allows(cause):
 		stop = retrypolicy.StopCaller
 	default:
@@ -137,8 +137,8 @@ func lostEvent(a retrypolicy.Attempt, cause error, stop retrypolicy.Stop) retryp
 	return event
 }
 
-// wasReset tells that an operator reset the activity, which gives the call a
-// new budget.
+// wasReset tells that an operator reset the activity, which gives the call all
+// its retries again.
 func wasReset(ctx context.Context) bool {
 	return errors.Is(context.Cause(ctx), activity.ErrActivityReset)
 }

@@ -75,10 +75,10 @@ func (j *Journal) begin() int {
 }
 
 // end closes the running attempt.
-func (j *Journal) end(o retrypolicy.Outcome, budget int) {
+func (j *Journal) end(o retrypolicy.Outcome, room int) {
 	o.Attempt = j.Running
 	j.Running = 0
-	j.add(o, budget)
+	j.add(o, room)
 }
 
 // lose notes that a started body's end is not known.
@@ -100,14 +100,14 @@ func (j *Journal) earlier() []retrypolicy.Outcome {
 
 // add appends an outcome and drops what is beyond the bounds: first the
 // oldest results, then the oldest outcomes. The newest result is always kept,
-// if only as a digest. A budget of 0 leaves the results as they are.
-func (j *Journal) add(o retrypolicy.Outcome, budget int) {
+// if only as a digest. A room of 0 bytes leaves the results as they are.
+func (j *Journal) add(o retrypolicy.Outcome, room int) {
 	j.Outcomes = append(j.Outcomes, o)
 	if over := len(j.Outcomes) - maxOutcomes; over > 0 {
 		j.Outcomes = slices.Clone(j.Outcomes[over:]) // methods may hold the old ones
 		j.LeftOut += over
 	}
-	if budget <= 0 {
+	if room <= 0 {
 		return
 	}
 	used, newest := 0, true
@@ -118,7 +118,7 @@ func (j *Journal) add(o retrypolicy.Outcome, budget int) {
 		}
 		size := r.Size()
 		switch {
-		case used+size <= budget:
+		case used+size <= room:
 			used += size
 		case newest:
 			j.Outcomes[i].Result = r.Digest()
@@ -136,7 +136,7 @@ func (j *Journal) add(o retrypolicy.Outcome, budget int) {
 //   - each server attempt between the record's and this one started a body,
 //     for all anybody knows, and lost it;
 //   - a number that is not above the record's means an operator reset the
-//     activity, as a record of that does: a new budget, the earlier outcomes
+//     activity, as a record of that does: all retries again, the earlier outcomes
 //     kept to be looked at. Every server attempt that started and did not end
 //     the activity is followed by one with a higher number otherwise, also
 //     over pauses.

@@ -124,28 +124,6 @@ func failing(err error) error {
 		return err
 	}
 	return temporal.NewApplicationErrorWithOptions(app.Message(), app.Type(), temporal.ApplicationErrorOptions{
-		NonRetryable: app.NonRetryable(), Category: app.Category(), Details: details(app),
+		NonRetryable: app.NonRetryable(), Category: app.Category(), Details: attempt.DetailsOf(app),
 	})
-}
-
-// details are an application error's, still encoded.
-func details(app *temporal.ApplicationError) []any {
-	if !app.HasDetails() {
-		return nil
-	}
-	const most = 32
-	raw, pointers := make([]converter.RawValue, most), make([]any, most)
-	for i := range raw {
-		pointers[i] = &raw[i]
-	}
-	if app.Details(pointers...) != nil {
-		return nil
-	}
-	var found []any
-	for _, r := range raw {
-		if r.Payload() != nil {
-			found = append(found, r)
-		}
-	}
-	return found
 }
