@@ -12,6 +12,7 @@ import (
 
 	"github.com/concurry-go/concurry/activity"
 	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
@@ -51,6 +52,19 @@ func TestOverview(t *testing.T) {
 		}}}
 		call{policy: p, body: fails(errConnection), prompt: "Dune?", anew: func(*call) { seen = nil }}.run(t, e)
 		assert.Equal(t, []string{"1 Model.Ask [Dune?] connection reset true"}, seen)
+	})
+	everywhere(t, "automatic limit release between attempts", "`Options.Limits`", func(t *testing.T, e Engine) {
+		set := limits.MustNew(limits.Resource("connections", 1))
+		free := true
+		o := call{
+			policy: retrypolicy.Policy{NumRetries: 2, RetryOn: []retrypolicy.Filter{func(error, retrypolicy.Attempt) bool {
+				free = free && usage(set)["connections"] == 0
+				return true
+			}}},
+			tune: limited(set, limits.Units{"connections": 1}), body: fails(errConnection),
+		}.run(t, e)
+		assert.Equal(t, 3, o.starts)
+		assert.True(t, free)
 	})
 	within(t, servers, "actor-side execution: retries happen on the worker", "`Policy.InPlace`, one second by default", func(t *testing.T, e Engine) {
 		var serverAttempts []int32

@@ -109,42 +109,51 @@ func (en *entry) meets(n int) (Reply, error) {
 
 func TestOneTable(t *testing.T) {
 	under(t, "All Execution Modes")
-	for _, en := range table() {
-		everywhere(t, "one table in all engines: "+en.name, "`"+en.script+"`", func(t *testing.T, e Engine) {
-			o := call{
-				policy: en.policy,
-				until: until(func(r Reply, _ retrypolicy.Attempt) error {
-					if r.Text == "bad" {
-						return errors.New("no good")
-					}
-					return nil
-				}),
-				body: func(_ context.Context, n int, _ string) (Reply, error) { return en.meets(n) },
-			}.run(t, e)
+	everywhere(t, "one table of calls: the same attempts, verdicts, reasons and waits", "whatever the method meets, and by whichever way it is called", func(t *testing.T, e Engine) {
+		for _, en := range table() {
+			t.Run(en.name, func(t *testing.T) {
+				t.Parallel()
+				en.check(t, e)
+			})
+		}
+	})
+}
 
-			want := strings.Join(en.want, "\n")
-			p, random := en.policy, testsuite.Seeded(1)
-			p.Wait = time.Millisecond
-			for i, draw := range []string{"~1", "~2", "~3"} {
-				want = strings.ReplaceAll(want, draw, p.Delay(i+1, random).String())
+// check runs the entry's call in an engine.
+func (en *entry) check(t *testing.T, e Engine) {
+	t.Helper()
+	o := call{
+		policy: en.policy,
+		until: until(func(r Reply, _ retrypolicy.Attempt) error {
+			if r.Text == "bad" {
+				return errors.New("no good")
 			}
-			assert.Equal(t, want, strings.Join(o.trace(), "\n"))
-			assert.Len(t, en.want, o.starts, "as many bodies as events")
-			last := o.events[len(o.events)-1]
-			switch last.Verdict {
-			case retrypolicy.Accepted:
-				require.NoError(t, o.err)
-				assert.Equal(t, Reply{Text: "good"}, o.reply)
-			case retrypolicy.Refused:
-				rve := o.refused(t)
-				assert.Equal(t, o.starts, rve.Attempts)
-				assert.Equal(t, "no good", rve.ValidationErrors[len(rve.ValidationErrors)-1])
-			default:
-				require.ErrorContains(t, o.err, last.Err.Error())
-				var rve *validation.RetryValidationError
-				assert.False(t, validation.As(o.err, &rve))
-			}
-		})
+			return nil
+		}),
+		body: func(_ context.Context, n int, _ string) (Reply, error) { return en.meets(n) },
+	}.run(t, e)
+
+	want := strings.Join(en.want, "\n")
+	p, random := en.policy, testsuite.Seeded(1)
+	p.Wait = time.Millisecond
+	for i, draw := range []string{"~1", "~2", "~3"} {
+		want = strings.ReplaceAll(want, draw, p.Delay(i+1, random).String())
+	}
+	assert.Equal(t, want, strings.Join(o.trace(), "\n"))
+	assert.Len(t, en.want, o.starts, "as many bodies as events")
+	last := o.events[len(o.events)-1]
+	switch last.Verdict {
+	case retrypolicy.Accepted:
+		require.NoError(t, o.err)
+		assert.Equal(t, Reply{Text: "good"}, o.reply)
+	case retrypolicy.Refused:
+		rve := o.refused(t)
+		assert.Equal(t, o.starts, rve.Attempts)
+		assert.Equal(t, "no good", rve.ValidationErrors[len(rve.ValidationErrors)-1])
+	default:
+		require.ErrorContains(t, o.err, last.Err.Error())
+		var rve *validation.RetryValidationError
+		assert.False(t, validation.As(o.err, &rve))
 	}
 }
 

@@ -165,6 +165,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	assert.Equal(t, []string{
 		attempt.MetricAttempts, attempt.MetricAttemptsFailed, attempt.MetricAttemptsRefused, attempt.MetricAttemptsLost,
 		attempt.MetricRetries, attempt.MetricRetryWait, attempt.MetricGiveUps, attempt.MetricLimitWait, attempt.MetricLimitHandBacks,
+		attempt.MetricLimitInUse, attempt.MetricLimitUtilization, attempt.MetricLimitWaiting, attempt.MetricLimitOldestWait,
 	}, documented)
 }
 

@@ -27,8 +27,8 @@ const (
 	defaultSlots = 1000
 )
 
-// Option refines a plugin, and with it a worker: Policies, Observe, Slots or
-// Random.
+// Option refines a plugin, and with it a worker: Policies, Observe, Slots,
+// LimitMetrics or Random.
 type Option interface {
 	apply(h *attempt.Host) error
 }
@@ -125,7 +125,7 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 		return nil, err
 	}
 	var submitted submittedCalls
-	names := &policyNames{host: host}
+	names, reports := &policyNames{host: host}, &reporting{}
 	simple, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
 		Name:               pluginName,
 		ClientInterceptors: []interceptor.ClientInterceptor{&attempt.ClientInterceptor{}},
@@ -162,7 +162,13 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 			if err := names.check(); err != nil && !o.WorkflowReplayer {
 				return err
 			}
+			if !o.WorkflowReplayer {
+				reports.begin(o.InstanceKey, host)
+			}
 			return submitted.register(ctx, o)
+		},
+		RunContextAfter: func(_ context.Context, o temporal.SimplePluginRunContextAfterOptions) {
+			reports.end(o.InstanceKey)
 		},
 	})
 	if err != nil {

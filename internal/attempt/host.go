@@ -29,6 +29,8 @@ type Host struct {
 	// Reserve hands out the worker's slots for activities; nil for a number of
 	// them.
 	Reserve worker.SlotSupplier
+	// Reports run while the worker does.
+	Reports []Report
 	// Slots is how many activities the worker runs at once; a quarter of them
 	// may sleep between attempts.
 	Slots int
@@ -40,6 +42,11 @@ type Host struct {
 	specs    map[string]*hosted
 	sets     limitSets
 	sleeping atomic.Int64
+}
+
+// Report tells somebody of the host, again and again, until ctx ends.
+type Report interface {
+	Run(ctx context.Context, h *Host)
 }
 
 // Simulation is which of the SDK's test environments a Host is in.
@@ -133,8 +140,8 @@ func asked(p *temporal.RetryPolicy) bool {
 }
 
 // Replace takes the engines of other plugins, such as the client's, out of a
-// worker's interceptors and takes over what they govern, and their observers:
-// two in one path would each count, and multiply the attempts. What h knows
+// worker's interceptors and takes over what they govern, their observers and
+// reports: two in one path would each count, and multiply the attempts. What h knows
 // already stays its own.
 func (h *Host) Replace(all []interceptor.WorkerInterceptor) []interceptor.WorkerInterceptor {
 	rest := slices.DeleteFunc(slices.Clone(all), func(i interceptor.WorkerInterceptor) bool {
@@ -143,6 +150,7 @@ func (h *Host) Replace(all []interceptor.WorkerInterceptor) []interceptor.Worker
 			return ok
 		}
 		h.Observers = append(h.Observers, other.host.Observers...)
+		h.Reports = append(h.Reports, other.host.Reports...)
 		for name, known := range other.host.specs {
 			if !h.Knows(name) {
 				h.Add(known.spec)

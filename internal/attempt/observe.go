@@ -27,6 +27,14 @@ const (
 	TagStop = "stop"
 )
 
+// Names of the gauges of limits; see worker.LimitMetrics.
+const (
+	MetricLimitInUse       = "concurry_limit_in_use"
+	MetricLimitUtilization = "concurry_limit_utilization"
+	MetricLimitWaiting     = "concurry_limit_waiting"
+	MetricLimitOldestWait  = "concurry_limit_oldest_wait"
+)
+
 // count notes an event in metrics. A call that succeeds at once costs one
 // counter and no tags.
 func count(m client.MetricsHandler, e *retrypolicy.Event) {

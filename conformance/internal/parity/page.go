@@ -162,7 +162,11 @@ func (p *Page) Markdown(intro string) string {
 	var b strings.Builder
 	proven, open, all := p.Count()
 	b.WriteString(intro)
-	fmt.Fprintf(&b, "\n**%d rows proven of %d**, %d open.\n", proven, all, open)
+	fmt.Fprintf(&b, "\n**%d rows proven of %d**, %d open", proven, all, open)
+	for i, g := range p.open() {
+		fmt.Fprintf(&b, "%s %s (%d: %s)", []string{":", ","}[min(i, 1)], g.until, g.rows, strings.Join(g.titles, "; "))
+	}
+	b.WriteString(".\n")
 	for _, s := range p.Sections {
 		fmt.Fprintf(&b, "\n%s %s\n", strings.Repeat("#", s.Level+1), s.Title)
 		if s.Note != "" {
@@ -177,6 +181,34 @@ func (p *Page) Markdown(intro string) string {
 		}
 	}
 	return b.String()
+}
+
+// waiting are the open rows that wait for one thing.
+type waiting struct {
+	until  string
+	rows   int
+	titles []string
+}
+
+// open are the open rows by what they wait for, in the order of the page.
+func (p *Page) open() (groups []*waiting) {
+	for _, s := range p.Sections {
+		for _, r := range s.Rows {
+			if r.Open == "" {
+				continue
+			}
+			i := slices.IndexFunc(groups, func(g *waiting) bool { return g.until == r.Open })
+			if i < 0 {
+				i = len(groups)
+				groups = append(groups, &waiting{until: r.Open})
+			}
+			g := groups[i]
+			if g.rows++; !slices.Contains(g.titles, s.Title) {
+				g.titles = append(g.titles, s.Title)
+			}
+		}
+	}
+	return groups
 }
 
 // allEngines is how many there are.

@@ -71,7 +71,7 @@ func TestPageOfACompleteSuite(t *testing.T) {
 	assert.Equal(t, []int{2, 1, 3}, []int{proven, open, all})
 	assert.Equal(t, `intro
 
-**2 rows proven of 3**, 1 open.
+**2 rows proven of 3**, 1 open: pools (1: B).
 
 ## Container
 

@@ -1,0 +1,147 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/limits"
+)
+
+// DefaultLimitMetrics is how often LimitMetrics reports where every is zero.
+const DefaultLimitMetrics = 10 * time.Second
+
+// LimitMetrics keeps gauges of the limits of the worker's methods in handler,
+// such as the client's own MetricsHandler, while the worker runs. They have the
+// tags "limit", the limit's key, and "activity_type": the first in alphabetical
+// order that is bound by it.
+//
+//   - concurry_limit_in_use: units held, or counting against a rate
+//   - concurry_limit_utilization: in use as a part of the capacity, the highest
+//     of all keys
+//   - concurry_limit_waiting: requests that wait for the set
+//   - concurry_limit_oldest_wait: seconds that the first of them has waited
+//
+// Sets of several keys or sessions are added up; what none holds any more is 0.
+// Workers of one process that host the same methods want handlers with tags of
+// their own.
+//
+// every is how often they are reported; zero means DefaultLimitMetrics.
+func LimitMetrics(handler client.MetricsHandler, every time.Duration) Option {
+	return option(func(h *attempt.Host) error {
+		switch {
+		case handler == nil:
+			return errors.New("worker: LimitMetrics: the handler is nil")
+		case every < 0:
+			return fmt.Errorf("worker: LimitMetrics: every %v: must be positive, or 0 (the default, %v)", every, DefaultLimitMetrics)
+		case every == 0:
+			every = DefaultLimitMetrics
+		}
+		h.Reports = append(h.Reports, &limitReport{handler: handler, every: every})
+		return nil
+	})
+}
+
+// limitReport is an attempt.Report of the host's limits.
+type limitReport struct {
+	handler client.MetricsHandler
+	every   time.Duration
+}
+
+type reported struct{ activityType, limit string }
+
+// Run reports until ctx ends, and then that nothing is in use.
+func (r *limitReport) Run(ctx context.Context, h *attempt.Host) {
+	known := map[reported]bool{} // what has been reported before
+	ticks := time.NewTicker(r.every)
+	defer ticks.Stop()
+	for {
+		r.report(known, h.LimitSnapshots())
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			r.report(known, nil)
+			return
+		}
+	}
+}
+
+// gauges are what is reported of one limit.
+type gauges struct {
+	inUse, utilization float64
+	waiting            int
+	oldest             time.Duration
+}
+
+func (r *limitReport) report(known map[reported]bool, all map[string][]limits.Snapshot) {
+	sums := map[reported]*gauges{}
+	for key := range known {
+		sums[key] = &gauges{}
+	}
+	for activityType, snapshots := range all {
+		for _, s := range snapshots {
+			for _, l := range s.Limits {
+				key := reported{activityType, l.Key}
+				g := sums[key]
+				if g == nil {
+					g = &gauges{}
+					sums[key], known[key] = g, true
+				}
+				g.inUse += l.InUse
+				g.utilization = max(g.utilization, l.Utilization)
+				g.waiting += s.Waiting
+				g.oldest = max(g.oldest, s.OldestWait)
+			}
+		}
+	}
+	for key, g := range sums {
+		m := r.handler.WithTags(map[string]string{"activity_type": key.activityType, "limit": key.limit})
+		m.Gauge(attempt.MetricLimitInUse).Update(g.inUse)
+		m.Gauge(attempt.MetricLimitUtilization).Update(g.utilization)
+		m.Gauge(attempt.MetricLimitWaiting).Update(float64(g.waiting))
+		m.Gauge(attempt.MetricLimitOldestWait).Update(g.oldest.Seconds())
+	}
+}
+
+// reporting runs a host's reports while any of the plugin's workers does.
+type reporting struct {
+	mu      sync.Mutex
+	running map[string]bool // workers, by instance key
+	stop    func()
+}
+
+func (r *reporting) begin(worker string, h *attempt.Host) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running == nil {
+		r.running = map[string]bool{}
+	}
+	r.running[worker] = true
+	if r.stop != nil || len(h.Reports) == 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	for _, report := range h.Reports {
+		done.Go(func() { report.Run(ctx, h) })
+	}
+	r.stop = func() {
+		cancel()
+		done.Wait()
+	}
+}
+
+func (r *reporting) end(worker string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, worker)
+	if len(r.running) == 0 && r.stop != nil {
+		r.stop()
+		r.stop = nil
+	}
+}
