@@ -28,6 +28,8 @@ func (e *execution) start(ctx context.Context) {
 	p := &e.pulse
 	p.beats = e.info.HeartbeatTimeout > 0 && !e.spec.NoHeartbeat && !e.info.IsLocalActivity && e.host.Simulated == Real
 	if p.beats {
+		p.mu.Lock() // the timer may fire before its name is written
+		defer p.mu.Unlock()
 		p.nextAt = e.opened.Add(e.heart.interval)
 		p.timer = time.AfterFunc(e.heart.interval, func() { e.tick(ctx) })
 	}
