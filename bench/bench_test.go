@@ -180,6 +180,19 @@ func TestEveryRowSaysWhatItComparesAndHasANameOfItsOwn(t *testing.T) {
 	}
 }
 
+// Every limiter does what its row says, and the row has the figures that it is
+// judged by.
+func TestLimitRowsHaveTheFiguresTheyDemand(t *testing.T) { //nolint:paralleltest // allocations are those of the whole process
+	for _, w := range limitRows() {
+		r, err := w.measure(t.Context(), &effort{rounds: 1, slice: time.Microsecond})
+		require.NoError(t, err, w.name)
+		for _, d := range w.demands {
+			_, ok := r.get(d.figure)
+			assert.True(t, ok, "%s: %s", w.name, d.figure)
+		}
+	}
+}
+
 // The libraries do the same work: each calls a body that succeeds once, and
 // one that fails as often as the policy says, and returns its last error.
 func TestPeersDoTheSameWork(t *testing.T) {

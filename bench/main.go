@@ -34,7 +34,7 @@ func main() {
 }
 
 // rows are all comparisons, in the order they are printed.
-func rows() []row { return slices.Concat(activityRows(), syncRows(), serverRows()) }
+func rows() []row { return slices.Concat(activityRows(), syncRows(), limitRows(), serverRows()) }
 
 // Exit codes.
 const (

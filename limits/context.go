@@ -2,6 +2,7 @@ package limits
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -61,6 +62,7 @@ type holder struct {
 
 	mu     sync.Mutex
 	leases []Lease
+	sweep  int // how many leases there may be until those that were released are dropped
 	ended  bool
 }
 
@@ -79,8 +81,12 @@ func (h *holder) keep(l Lease, err error) (Lease, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended { // the work goes on after its end
-		l.Release()
+		l.Undo()
 		return Lease{}, ErrReleased
+	}
+	if len(h.leases) >= h.sweep { // work that is long may acquire and release without end
+		h.leases = slices.DeleteFunc(h.leases, Lease.over)
+		h.sweep = 2*len(h.leases) + 8
 	}
 	h.leases = append(h.leases, l)
 	return l, nil

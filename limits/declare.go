@@ -99,9 +99,13 @@ func (s *Set) CheckUnits(units Units) error {
 	if len(units) == 0 {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ask(units, ChargeNothing, make([]amount, len(s.limits)))
+	amounts := make([]amount, len(s.limits))
+	if err := s.ask(units, ChargeNothing, amounts); err != nil {
+		return err
+	}
+	s.lock()
+	defer s.unlock()
+	return s.never(amounts)
 }
 
 // Charging implements Source.

@@ -45,7 +45,8 @@ type WaitError struct {
 	// Keys are the limits that had no room when the wait ended; none if it was
 	// the turn of requests before this one.
 	Keys []string
-	// Ahead is how many requests were to be served first.
+	// Ahead is how many requests were to be served first; 1000 means that or
+	// more.
 	Ahead int
 	// Err is why the context ended.
 	Err error

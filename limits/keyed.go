@@ -102,7 +102,7 @@ func (k *Keyed) enter(key string) (*keyedSet, error) {
 	s := k.sets[key]
 	if s == nil {
 		s = &keyedSet{key: key, set: newSet(k.clock, k.limits)}
-		s.set.watcher = func() { k.settle(s) }
+		s.set.watch(func() { k.settle(s) })
 		k.sets[key] = s
 	}
 	s.users++
@@ -173,9 +173,9 @@ func (k *Keyed) sweep() {
 // freshIn is how long it takes, if nothing happens, until the set is as good as
 // new. idle tells whether nobody holds or waits for anything.
 func (s *Set) freshIn() (d time.Duration, idle bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.granted.opened > 0 || s.head != nil {
+	s.lock()
+	defer s.unlock()
+	if s.opened > 0 || s.head != nil {
 		return 0, false
 	}
 	now := s.now()

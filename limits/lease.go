@@ -4,16 +4,32 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 )
 
 // Lease is what an acquisition holds. It is a small value: copy it freely, all
 // copies are the same lease. Its zero value holds nothing. Safe for concurrent
 // use.
 type Lease struct {
-	set            *Set
-	id, generation uint32
-	member         *Member // of the pool it is of
+	grant      *grant
+	generation uint64
+	member     *Member // of the pool it is of
 }
+
+// grant is what a lease holds of its set. It is used again for other leases,
+// with another generation, so that one that was released is known by it.
+type grant struct {
+	set     *Set
+	state   atomic.Uint64 // the generation, and pinned
+	amounts []amount
+	few     [2]amount
+	turn    *turn // to wait for it; kept for the next time
+}
+
+const (
+	pinned         = 1 // the lease ends under the lock
+	nextGeneration = 2
+)
 
 // amount is what a lease has of one limit.
 type amount struct {
@@ -21,84 +37,36 @@ type amount struct {
 	mark  uint64 // see meter
 }
 
-// leases is the table of what a set has granted. Entries are used again, with
-// another generation, so that a lease that was released is known by it.
-type leases struct {
-	width   int // how many amounts an entry has
-	amounts []amount
-	entries []entry
-	free    uint32 // the first free entry, plus 1; 0 is none
-	opened  int    // how many are open
-}
-
-type entry struct {
-	generation uint32
-	next       uint32 // the next free one, plus 1
-	held       bool
-	contexts   []context.CancelCauseFunc
-}
-
-// open finds a free entry.
-func (t *leases) open() uint32 {
-	if t.free == 0 {
-		t.entries = append(t.entries, entry{})
-		for range t.width {
-			t.amounts = append(t.amounts, amount{})
-		}
-		t.free = uint32(len(t.entries))
+// newGrant is one that nobody else has.
+func (s *Set) newGrant() *grant {
+	if g, _ := s.grants.Get().(*grant); g != nil {
+		return g
 	}
-	id := t.free - 1
-	t.free = t.entries[id].next
-	return id
+	return s.makeGrant()
 }
 
-// of are the amounts of an entry.
-func (t *leases) of(id uint32) []amount {
-	return t.amounts[int(id)*t.width : (int(id)+1)*t.width]
-}
-
-// drop gives an entry back that was never handed out.
-func (t *leases) drop(id uint32) {
-	t.entries[id].next = t.free
-	t.free = id + 1
-}
-
-// hand makes the lease of an entry.
-func (t *leases) hand(s *Set, id uint32) Lease {
-	e := &t.entries[id]
-	e.held = true
-	t.opened++
-	return Lease{set: s, id: id, generation: e.generation}
-}
-
-// close ends a lease's entry; its contexts end with cause.
-func (t *leases) close(id uint32, cause error) {
-	e := &t.entries[id]
-	for _, cancel := range e.contexts {
-		cancel(cause)
+func (s *Set) makeGrant() *grant {
+	g := &grant{set: s}
+	if n := len(s.limits); n <= len(g.few) {
+		g.amounts = g.few[:n]
+	} else {
+		g.amounts = make([]amount, n)
 	}
-	e.contexts = nil
-	e.held = false
-	e.generation++
-	t.opened--
-	t.drop(id)
+	return g
 }
 
-// lose takes all leases away.
-func (t *leases) lose(s *Set) {
-	for id := range t.entries {
-		if t.entries[id].held {
-			s.give(t.of(uint32(id)), false)
-			t.close(uint32(id), fmt.Errorf("%w: %w", ErrLost, s.closed))
-		}
-	}
+func (g *grant) lease() Lease { return Lease{grant: g, generation: g.state.Load()} }
+
+// pin tells whether l has not been released, and sees to it that this does not
+// happen before the lock is given up. Under the lock.
+func (l Lease) pin() bool {
+	state := &l.grant.state
+	return l.grant.set.closed == nil &&
+		(state.CompareAndSwap(l.generation, l.generation|pinned) || state.Load() == l.generation|pinned)
 }
 
-// holds tells whether l has not been released; under the set's lock.
-func (l Lease) holds() bool {
-	e := &l.set.granted.entries[l.id]
-	return e.held && e.generation == l.generation
-}
+// over tells whether l has been released.
+func (l Lease) over() bool { return l.grant == nil || l.grant.state.Load()&^pinned != l.generation }
 
 // Release ends the lease: resources are free again, rates stay charged with
 // what Use said, or else with what was acquired. It never fails, never waits
@@ -110,25 +78,51 @@ func (l Lease) Release() { l.end(false) }
 func (l Lease) Undo() { l.end(true) }
 
 func (l Lease) end(undo bool) {
-	if l.set == nil {
+	g := l.grant
+	if g == nil {
 		return
 	}
-	s := l.set
-	s.mu.Lock()
-	if !l.holds() {
-		s.mu.Unlock()
-		return
+	state := g.state.Load()
+	for {
+		if state&^pinned != l.generation {
+			return
+		}
+		if g.state.CompareAndSwap(state, l.generation+nextGeneration) {
+			break
+		}
+		state = g.state.Load()
 	}
-	s.give(s.granted.of(l.id), undo)
-	s.granted.close(l.id, ErrReleased)
-	if s.head != nil {
-		s.wake()
+	s := g.set
+	if state&pinned != 0 || !s.giveQuickly(g, undo) {
+		s.giveBack(g, undo)
 	}
-	idle := s.watcher != nil && s.granted.opened == 0 && s.head == nil
-	s.mu.Unlock()
+	s.grants.Put(g)
+}
+
+// giveBack takes what a lease that has ended held.
+func (s *Set) giveBack(g *grant, undo bool) {
+	s.lock()
+	s.unwatch(g, ErrReleased)
+	if s.closed == nil {
+		s.give(g.amounts, undo)
+		s.opened--
+		if s.head != nil {
+			s.wake()
+		}
+	}
+	idle := s.watcher != nil && s.opened == 0 && s.head == nil
+	s.unlock()
 	if idle {
 		s.watcher()
 	}
+}
+
+// unwatch ends the contexts that depend on a lease.
+func (s *Set) unwatch(g *grant, cause error) {
+	for _, cancel := range s.contexts[g] {
+		cancel(cause)
+	}
+	delete(s.contexts, g)
 }
 
 // Use says how much was really used of the rates, in all so far: what was
@@ -140,16 +134,16 @@ func (l Lease) end(undo bool) {
 // amount, or more of a resource than is held; ErrReleased. Then nothing is
 // changed.
 func (l Lease) Use(used Units) error {
-	if l.set == nil {
+	if l.grant == nil {
 		return ErrReleased
 	}
-	s := l.set
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !l.holds() {
+	s := l.grant.set
+	s.lock()
+	defer s.unlock()
+	if !l.pin() {
 		return ErrReleased
 	}
-	amounts := s.granted.of(l.id)
+	amounts := l.grant.amounts
 	if err := s.checkUse(used, amounts); err != nil {
 		return err
 	}
@@ -157,7 +151,7 @@ func (l Lease) Use(used Units) error {
 	for i := range s.limits {
 		b, a := &s.limits[i], &amounts[i]
 		n, ok := used[b.Key]
-		if !ok || b.Kind == KindResource || b.meter == nil {
+		if !ok || b.meter == nil {
 			continue
 		}
 		if a.units == 0 { // it was not acquired
@@ -185,9 +179,9 @@ func (s *Set) checkUse(used Units, amounts []amount) error {
 		switch {
 		case n < 0 || n > MostCapacity:
 			return &UnitsError{Key: b.Key, Units: n, Allowed: fmt.Sprintf("must be from 0 to %.0f", float64(MostCapacity))}
-		case b.Kind == KindCalls:
+		case b.calls:
 			return &UnitsError{Key: b.Key, Units: n, Allowed: "must not be named: a call is one"}
-		case b.Kind == KindResource && int64(n) > amounts[i].units:
+		case b.resource && int64(n) > amounts[i].units:
 			return &UnitsError{Key: b.Key, Units: n, Allowed: fmt.Sprintf("must be from 0 to %d, which the lease holds", amounts[i].units)}
 		}
 	}
@@ -201,19 +195,21 @@ func (s *Set) checkUse(used Units, amounts []amount) error {
 // as its cause: for work that must not go on without the lease.
 func (l Lease) Context(parent context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
-	if l.set == nil {
+	if l.grant == nil {
 		cancel(ErrReleased)
 		return ctx
 	}
-	s := l.set
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s := l.grant.set
+	s.lock()
+	defer s.unlock()
 	switch {
-	case l.holds():
-		e := &s.granted.entries[l.id]
-		e.contexts = append(e.contexts, cancel)
 	case s.closed != nil:
 		cancel(fmt.Errorf("%w: %w", ErrLost, s.closed))
+	case l.pin():
+		if s.contexts == nil {
+			s.contexts = map[*grant][]context.CancelCauseFunc{}
+		}
+		s.contexts[l.grant] = append(s.contexts[l.grant], cancel)
 	default:
 		cancel(ErrReleased)
 	}
@@ -223,17 +219,17 @@ func (l Lease) Context(parent context.Context) context.Context {
 // Units are what the lease holds, and has taken of rates, by key; nil once it
 // has been released.
 func (l Lease) Units() Units {
-	if l.set == nil {
+	if l.grant == nil {
 		return nil
 	}
-	s := l.set
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !l.holds() {
+	s := l.grant.set
+	s.lock()
+	defer s.unlock()
+	if !l.pin() {
 		return nil
 	}
 	units := Units{}
-	for i, a := range slices.All(s.granted.of(l.id)) {
+	for i, a := range slices.All(l.grant.amounts) {
 		if a.units > 0 {
 			units[s.limits[i].Key] = int(a.units)
 		}

@@ -58,12 +58,13 @@ type slidingWindow struct {
 
 type taken struct{ at, units int64 }
 
-func (w *slidingWindow) at(i int) *taken { return &w.log[(w.first+i)%len(w.log)] }
+// at is the i-th oldest; the ring's length is a power of two.
+func (w *slidingWindow) at(i int) *taken { return &w.log[(w.first+i)&(len(w.log)-1)] }
 
 func (w *slidingWindow) expire(now int64) {
 	for w.n > 0 && w.at(0).at <= now-w.window {
 		w.sum -= w.at(0).units
-		w.first = (w.first + 1) % len(w.log)
+		w.first = (w.first + 1) & (len(w.log) - 1)
 		w.n--
 		w.seq++
 	}
@@ -207,10 +208,13 @@ const scale = 1_000_000
 type pace struct {
 	window   uint64
 	capacity uint64 // in parts
+	one      moment // how long one unit takes
 }
 
 func paceOf(l *Limit) pace {
-	return pace{window: uint64(l.Window), capacity: uint64(math.Round(l.Capacity * scale))}
+	p := pace{window: uint64(l.Window), capacity: uint64(math.Round(l.Capacity * scale))}
+	p.one = p.of(scale)
+	return p
 }
 
 // moment is ns + rest/capacity nanoseconds.
@@ -220,7 +224,7 @@ type moment struct {
 }
 
 // of is how long parts of units take.
-func (p pace) of(parts uint64) moment {
+func (p *pace) of(parts uint64) moment {
 	high, low := bits.Mul64(parts, p.window)
 	if high >= p.capacity { // more than there is time for
 		return moment{ns: math.MaxInt64 / 4}
@@ -229,9 +233,14 @@ func (p pace) of(parts uint64) moment {
 	return moment{ns: int64(min(ns, math.MaxInt64/4)), rest: rest}
 }
 
-func (p pace) units(n int64) moment { return p.of(uint64(n) * scale) }
+func (p *pace) units(n int64) moment {
+	if n == 1 {
+		return p.one
+	}
+	return p.of(uint64(n) * scale)
+}
 
-func (p pace) add(a, b moment) moment {
+func (p *pace) add(a, b moment) moment {
 	sum := moment{min(a.ns+b.ns, math.MaxInt64/2), a.rest + b.rest} // far beyond any time
 	if sum.rest >= p.capacity {
 		sum.ns, sum.rest = sum.ns+1, sum.rest-p.capacity
@@ -239,7 +248,7 @@ func (p pace) add(a, b moment) moment {
 	return sum
 }
 
-func (p pace) sub(a, b moment) moment {
+func (p *pace) sub(a, b moment) moment {
 	if a.rest < b.rest {
 		return moment{a.ns - b.ns - 1, a.rest + p.capacity - b.rest}
 	}
@@ -262,7 +271,7 @@ func (m moment) notBefore(now int64) moment {
 }
 
 // move is m for another pace, with the same number of units between now and m.
-func (p pace) move(m moment, now int64, to pace) moment {
+func (p *pace) move(m moment, now int64, to *pace) moment {
 	if m.ns < now {
 		return moment{ns: now}
 	}
@@ -278,7 +287,7 @@ func (p pace) move(m moment, now int64, to pace) moment {
 }
 
 // usedBy is how many units lie between now and m.
-func (p pace) usedBy(m moment, now int64) float64 {
+func (p *pace) usedBy(m moment, now int64) float64 {
 	if m.ns < now {
 		return 0
 	}
@@ -323,7 +332,7 @@ func (b *bucket) adjust(now int64, _ uint64, from, to int64) {
 func (b *bucket) resize(now int64, l *Limit) {
 	old := b.pace
 	b.set(l)
-	b.full = old.move(b.full, now, b.pace)
+	b.full = old.move(b.full, now, &b.pace)
 }
 
 func (b *bucket) used(now int64) float64 { return b.usedBy(b.full, now) }
@@ -355,7 +364,7 @@ func (b *leakyBucket) adjust(now int64, _ uint64, from, to int64) {
 func (b *leakyBucket) resize(now int64, l *Limit) {
 	old := b.pace
 	b.set(l)
-	b.next = old.move(b.next, now, b.pace)
+	b.next = old.move(b.next, now, &b.pace)
 }
 
 func (b *leakyBucket) used(now int64) float64 { return b.usedBy(b.next, now) }

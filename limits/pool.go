@@ -50,29 +50,10 @@ func (p *Pool) TryAcquire(units Units) (Lease, error) { return p.TryAcquireFor(u
 
 // TryAcquireFor is TryAcquire that charges call limits as it is told.
 func (p *Pool) TryAcquireFor(units Units, charge Charge) (Lease, error) {
-	return p.try(func(s *Set) (Lease, error) { return s.TryAcquireFor(units, charge) })
-}
-
-// AcquireFor is Acquire that charges call limits as it is told.
-func (p *Pool) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
-	lease, err := p.try(func(s *Set) (Lease, error) {
-		lease, err := s.tryAcquire(units, charge)
-		if err == errQueued { //nolint:errorlint // nobody wraps it
-			err = ErrNoRoom
-		}
-		return lease, err
-	})
-	if err != ErrNoRoom { //nolint:errorlint // nobody wraps it
-		return lease, err
-	}
-	return p.wait(ctx, units, charge)
-}
-
-func (p *Pool) try(acquire func(s *Set) (Lease, error)) (Lease, error) {
 	var refused error
 	full := false
 	for i := range p.members {
-		lease, err := acquire(p.members[i].Set)
+		lease, err := p.members[i].Set.TryAcquireFor(units, charge)
 		switch {
 		case err == nil:
 			lease.member = &p.members[i]
@@ -89,28 +70,37 @@ func (p *Pool) try(acquire func(s *Set) (Lease, error)) (Lease, error) {
 	return Lease{}, refused
 }
 
+// AcquireFor is Acquire that charges call limits as it is told.
+func (p *Pool) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
+	lease, err := p.TryAcquireFor(units, charge)
+	if err != ErrNoRoom { //nolint:errorlint // nobody wraps it
+		return lease, err
+	}
+	return p.wait(ctx, units, charge)
+}
+
 // wait takes a place in the queue of every member, until one of them serves
 // the request.
 func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, error) {
-	t := newTurn()
+	c := &contest{}
+	t := &turn{done: make(chan struct{}, 1), contest: c}
 	t.due = make(chan struct{}, 1) // for members with a clock of their own
 	places := make([]*waiter, len(p.members))
-	t.left.Add(1) // no member that closes meanwhile is the last
+	c.left.Add(1) // no member that closes meanwhile is the last
 	var refused error
 	for i := range p.members {
-		w := &waiter{turn: t}
-		if err := p.members[i].Set.enqueue(w, units, charge); err == nil {
+		w, err := p.members[i].Set.join(t, units, charge)
+		if err == nil {
 			places[i] = w
 		} else if refused == nil {
 			refused = err
 		}
 	}
-	if t.left.Add(-1) == 0 && t.claim() { // no place is left that could be served
+	if c.left.Add(-1) == 0 && c.win() { // no place is left that could be served
 		if refused == nil {
 			refused = ErrClosed
 		}
 		p.leave(places, nil)
-		_, _ = t.finish()
 		return Lease{}, refused
 	}
 	sleep := func() {
@@ -122,15 +112,14 @@ func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, err
 	}
 	if t.wait(ctx, sleep) {
 		p.leave(places, nil)
-		return p.named(t.finish())
+		return p.named(t.answer())
 	}
-	if !t.claim() {
+	if !c.win() {
 		p.leave(places, nil)
 		return t.decline(ctx)
 	}
 	e := &WaitError{Err: context.Cause(ctx)}
 	p.leave(places, e)
-	_, _ = t.finish()
 	return Lease{}, e
 }
 
@@ -147,10 +136,31 @@ func (p *Pool) leave(places []*waiter, e *WaitError) {
 // named is a lease with the member that it is of.
 func (p *Pool) named(l Lease, err error) (Lease, error) {
 	for i := range p.members {
-		if p.members[i].Set == l.set {
+		if l.grant != nil && p.members[i].Set == l.grant.set {
 			l.member = &p.members[i]
 			break
 		}
 	}
 	return l, err
+}
+
+// join gives a pool's request a place in the queue.
+func (s *Set) join(t *turn, units Units, charge Charge) (*waiter, error) {
+	g := s.makeGrant() // one that was used before may have a turn of its own
+	g.turn = t
+	if err := s.ask(units, charge, g.amounts); err != nil {
+		return nil, err
+	}
+	w := &waiter{grant: g, since: s.since()}
+	s.lock()
+	defer s.unlock()
+	if s.closed != nil {
+		return nil, s.closed
+	}
+	if err := s.never(g.amounts); err != nil {
+		return nil, err
+	}
+	t.contest.left.Add(1)
+	s.enqueue(w)
+	return w, nil
 }

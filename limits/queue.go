@@ -1,10 +1,8 @@
 package limits
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,58 +12,80 @@ import (
 type queue struct {
 	head, tail *waiter
 	waiting    int
+	crowded    atomic.Bool // whether somebody waits, for those without the lock
+
+	served, lastServed *waiter // those to be told when the lock is free; see unlock
 
 	timer   *time.Timer
 	timerAt int64 // when it fires; MaxInt64 if it is stopped
-
-	turns sync.Pool // of *turn; the set's own, since channels must not leave a bubble of testing/synctest
 }
 
 // waiter is a request's place in the queue of one set. A request to a pool has
 // one in each of its members.
 type waiter struct {
 	next, prev *waiter
-	turn       *turn
-	amounts    []amount
+	grant      *grant
 	since      int64 // on the set's clock
 	queued     bool
 }
 
-// turn is a request that waits: the first place of it that has room takes it.
+// turn is a request that waits. There may be very many: it is kept small.
 type turn struct {
-	taken atomic.Bool
-	left  atomic.Int32  // places that may still be served
-	done  chan struct{} // gets one value
-	due   chan struct{} // gets a value when it is time that has to make room; see Clock
-	lease Lease
-	err   error
+	done chan struct{} // gets one value
+	due  chan struct{} // gets a value when it is time that has to make room; see Clock
+	err  *error        // what it ends with, if not with a lease
+	// contest is who answers a request to a pool. That to a set is answered
+	// under the set's lock.
+	contest *contest
 
-	// own is the one place of a request to a set, and amounts those of it, so
-	// that to wait costs nothing once others have waited.
-	own     waiter
-	amounts [2]amount
+	own waiter // the one place of a request to a set
 }
 
-func newTurn() *turn { return &turn{done: make(chan struct{}, 1)} }
+// contest is between the places of a request, and the end of its context.
+type contest struct {
+	taken  atomic.Bool
+	left   atomic.Int32 // places that may still be served
+	winner *waiter      // the place that was
+}
 
-// claim makes the turn the caller's; false if another has it.
-func (t *turn) claim() bool { return t.taken.CompareAndSwap(false, true) }
+func (c *contest) win() bool { return c.taken.CompareAndSwap(false, true) }
 
-// finish takes the answer out of a turn, of which no queue knows any more.
-func (t *turn) finish() (Lease, error) {
-	lease, err := t.lease, t.err
-	t.lease, t.err, t.own = Lease{}, nil, waiter{}
-	t.taken.Store(false)
-	t.left.Store(0)
-	return lease, err
+// place is where a request for g waits: the one place of its turn.
+func (g *grant) place() *waiter {
+	if g.turn == nil {
+		g.turn = &turn{done: make(chan struct{}, 1)}
+		g.turn.own.grant = g
+		if g.set.clock.Sleep != nil {
+			g.turn.due = make(chan struct{}, 1)
+		}
+	}
+	g.turn.own.since = g.set.since()
+	return &g.turn.own
+}
+
+// answer is what a turn ended with.
+func (t *turn) answer() (Lease, error) {
+	switch {
+	case t.err != nil:
+		err := *t.err
+		t.err = nil
+		return Lease{}, err
+	case t.contest != nil:
+		g := t.contest.winner.grant
+		g.turn = nil // whoever has the grant next waits on a turn of its own
+		return g.lease(), nil
+	default:
+		return t.own.grant.lease(), nil
+	}
 }
 
 // end answers the request with an error, unless another place may still be
 // served. The place has been taken out of its queue.
 func (w *waiter) end(err error) {
-	if w.turn.left.Add(-1) == 0 && w.turn.claim() {
-		w.turn.err = err
-		w.turn.done <- struct{}{}
+	t := w.grant.turn
+	if c := t.contest; c == nil || c.left.Add(-1) == 0 && c.win() {
+		t.err = &err
+		t.done <- struct{}{}
 	}
 }
 
@@ -74,6 +94,7 @@ func (q *queue) push(w *waiter) {
 	w.prev = q.tail
 	if q.tail == nil {
 		q.head = w
+		q.crowded.Store(true)
 	} else {
 		q.tail.next = w
 	}
@@ -98,172 +119,82 @@ func (q *queue) remove(w *waiter) {
 	}
 	w.prev, w.next = nil, nil
 	q.waiting--
+	if q.head == nil {
+		q.crowded.Store(false)
+	}
 }
 
-// ahead is how many are served before w.
+// mostAhead is how far WaitError.Ahead counts: were it all the way, many
+// requests that end at once would hold everybody up.
+const mostAhead = 1000
+
+// ahead is how many are served before w, as far as mostAhead.
 func (w *waiter) ahead() int {
 	n := 0
-	for p := w.prev; p != nil; p = p.prev {
+	for p := w.prev; p != nil && n < mostAhead; p = p.prev {
 		n++
 	}
 	return n
 }
 
-// wait queues a request and waits until it is served, or ctx ends.
-func (s *Set) wait(ctx context.Context, units Units, charge Charge) (Lease, error) {
-	t, _ := s.turns.Get().(*turn)
-	if t == nil {
-		t = newTurn()
-	}
-	if s.clock.Sleep != nil {
-		t.due = make(chan struct{}, 1)
-	}
-	w := &t.own
-	w.turn = t
-	w.amounts = t.amounts[:]
-	lease, err := s.await(ctx, w, units, charge)
-	s.turns.Put(t)
-	return lease, err
-}
-
-func (s *Set) await(ctx context.Context, w *waiter, units Units, charge Charge) (Lease, error) {
-	t := w.turn
-	if err := s.enqueue(w, units, charge); err != nil {
-		_, _ = t.finish()
-		return Lease{}, err
-	}
-	if t.wait(ctx, func() { s.sleep(ctx, w) }) {
-		return t.finish()
-	}
-	if !t.claim() { // answered at the same moment
-		return t.decline(ctx)
-	}
-	e := &WaitError{Err: context.Cause(ctx)}
-	s.abandon(w, e)
-	_, _ = t.finish()
-	return Lease{}, e
-}
-
-// wait waits for the answer; false if ctx ends first. sleep lets time make room
-// where that is the request's task.
-func (t *turn) wait(ctx context.Context, sleep func()) bool {
-	for {
-		select {
-		case <-t.done:
-			return true
-		case <-ctx.Done():
-			return false
-		case <-t.due:
-			sleep()
-		}
-	}
-}
-
-// sleep lets the set's own clock make room, if that is what w waits for.
-func (s *Set) sleep(ctx context.Context, w *waiter) {
-	s.mu.Lock()
-	wait := time.Duration(s.timerAt - s.now())
-	due := s.head == w && s.timerAt != math.MaxInt64
-	s.mu.Unlock()
-	if due {
-		s.clock.Sleep(max(wait, 0), ctx.Done())
-		s.tick()
-	}
-}
-
-// decline puts back what was granted when the context had ended already.
-func (t *turn) decline(ctx context.Context) (Lease, error) {
-	<-t.done
-	lease, err := t.finish()
-	lease.Undo()
-	if err == nil {
-		err = &WaitError{Err: context.Cause(ctx)}
-	}
-	return Lease{}, err
-}
-
 // enqueue puts a request into the queue, and serves it if there is room now.
-func (s *Set) enqueue(w *waiter, units Units, charge Charge) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed != nil {
-		return s.closed
-	}
-	if n := len(s.limits); n <= len(w.amounts) {
-		w.amounts = w.amounts[:n]
-	} else {
-		w.amounts = make([]amount, n)
-	}
-	if err := s.ask(units, charge, w.amounts); err != nil {
-		return err
-	}
-	w.turn.left.Add(1)
-	w.since = s.since()
+// Under the lock.
+func (s *Set) enqueue(w *waiter) {
 	s.push(w)
 	if s.head == w {
 		s.wake()
 	}
-	return nil
-}
-
-// abandon takes a request out of the queue whose turn will not come, and tells
-// e what it waited for.
-func (s *Set) abandon(w *waiter, e *WaitError) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !w.queued {
-		return
-	}
-	if e != nil {
-		e.Ahead = w.ahead()
-		e.Keys = s.lacking(w.amounts)
-	}
-	first := s.head == w
-	s.remove(w)
-	if first {
-		s.wake() // it may have been all that held the next ones up
-	}
-}
-
-// lacking are the keys that have no room for amounts now.
-func (s *Set) lacking(amounts []amount) (keys []string) {
-	now := s.now()
-	for i := range amounts {
-		only := make([]amount, len(amounts))
-		only[i] = amounts[i]
-		if s.lacks(only, now) {
-			keys = append(keys, s.limits[i].Key)
-		}
-	}
-	return keys
 }
 
 // wake serves requests from the head of the queue as long as there is room, and
-// sets the timer for the moment when time makes room for the next. Under mu.
+// sets the timer for the moment when time makes room for the next. Under the
+// lock.
 func (s *Set) wake() {
 	now := s.now()
 	for s.head != nil {
 		w := s.head
-		if w.turn.taken.Load() { // by another member of a pool, or its context has ended
+		c := w.grant.turn.contest
+		if c != nil && c.taken.Load() { // by another member, or its context has ended
 			s.remove(w)
 			continue
 		}
-		if at := s.readyAt(w.amounts, now); at > now {
+		if at := s.readyAt(w.grant.amounts, now); at > now {
 			s.setTimer(at, now)
 			return
 		}
 		s.remove(w)
-		if !w.turn.claim() {
-			continue
+		if c != nil {
+			if !c.win() {
+				continue
+			}
+			c.winner = w
 		}
-		id := s.granted.open()
-		amounts := s.granted.of(id)
-		copy(amounts, w.amounts)
-		s.take(amounts, now)
-		w.turn.lease = s.granted.hand(s, id)
-		w.turn.done <- struct{}{} // w is its owner's from here on
+		s.take(w.grant.amounts, now)
+		if s.served == nil {
+			s.served = w
+		} else {
+			s.lastServed.next = w
+		}
+		s.lastServed = w
 	}
 	s.stopTimer()
+}
+
+// unlock ends the lock under which wake may have served requests, and tells
+// them only then: each of them runs at once, and may want the lock.
+func (s *Set) unlock() {
+	w := s.served
+	if w != nil {
+		s.served, s.lastServed = nil, nil
+	}
+	s.reopen()
+	s.mu.Unlock()
+	for w != nil {
+		next := w.next
+		w.next = nil
+		w.grant.turn.done <- struct{}{} // w is its owner's from here on
+		w = next
+	}
 }
 
 // setTimer makes wake run at a time; MaxInt64 is when something is released.
@@ -278,7 +209,7 @@ func (s *Set) setTimer(at, now int64) {
 	s.timerAt = at
 	if s.clock.Sleep != nil {
 		select {
-		case s.head.turn.due <- struct{}{}:
+		case s.head.grant.turn.due <- struct{}{}:
 		default: // it knows
 		}
 		return
@@ -299,8 +230,8 @@ func (s *Set) stopTimer() {
 
 // tick is when time has made room.
 func (s *Set) tick() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	s.timerAt = math.MaxInt64 // it has fired
 	s.wake()
 }
@@ -310,7 +241,7 @@ func (s *Set) rejectTooLarge(i int) {
 	l := &s.limits[i]
 	for w := s.head; w != nil; {
 		next := w.next
-		if n := w.amounts[i].units; n > l.max {
+		if n := w.grant.amounts[i].units; n > l.max {
 			s.remove(w)
 			w.end(&UnitsError{Key: l.Key, Units: int(n), Allowed: fmt.Sprintf("must be from 1 to %d, which is all there is since a resize", l.max)})
 		}

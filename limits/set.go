@@ -2,9 +2,7 @@ package limits
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -53,14 +51,20 @@ type Set struct {
 	charges int
 	closed  error
 
-	granted leases
+	opened   int       // how many leases are open, and all that ended quickly
+	grants   sync.Pool // of *grant
+	contexts map[*grant][]context.CancelCauseFunc
+
 	queue
+	quick
 	watcher func() // told when the set may have become idle; see Keyed
 }
 
 // bound is a limit and its state.
 type bound struct {
 	Limit
+	resource, calls bool // its kind
+
 	max   int64 // the largest request
 	held  int64 // of a resource
 	meter meter // of a rate; nil where that has no bound
@@ -86,208 +90,18 @@ func MustNew(limits ...Limit) *Set {
 func newSet(clock Clock, limits []Limit) *Set {
 	s := &Set{limits: make([]bound, len(limits)), clock: clock, base: clock.now()}
 	for i, l := range limits {
-		b := bound{Limit: l, max: l.most()}
-		if l.Kind != KindResource {
+		b := bound{Limit: l, resource: l.Kind == KindResource, calls: l.Kind == KindCalls, max: l.most()}
+		if !b.resource {
 			b.meter = newMeter(&l)
 			s.clocked = s.clocked || b.meter != nil
 		}
-		if l.Kind == KindCalls {
+		if b.calls {
 			s.charges++
 		}
 		s.limits[i] = b
 	}
-	s.granted.width = len(limits)
+	s.openWays()
 	return s
-}
-
-// Acquire waits until all units can be taken at once, in the order in which
-// requests come, and takes them. A call limit of the set is charged with one
-// unit, which units does not name.
-//
-// Errors: a *UnitsError for units that can never be had, at once; a *WaitError
-// when ctx ends first; ErrClosed. With an error nothing is taken.
-func (s *Set) Acquire(ctx context.Context, units Units) (Lease, error) {
-	return s.AcquireFor(ctx, units, ChargeCalls)
-}
-
-// TryAcquire takes all units at once, or returns ErrNoRoom: when there is no
-// room, or somebody else is waiting.
-func (s *Set) TryAcquire(units Units) (Lease, error) { return s.TryAcquireFor(units, ChargeCalls) }
-
-// TryAcquireFor is TryAcquire that charges call limits as it is told.
-func (s *Set) TryAcquireFor(units Units, charge Charge) (Lease, error) {
-	lease, err := s.tryAcquire(units, charge)
-	if err == errQueued { //nolint:errorlint // nobody wraps it
-		return Lease{}, s.refuse(units, charge)
-	}
-	return lease, err
-}
-
-// AcquireFor is Acquire that charges call limits as it is told.
-func (s *Set) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
-	lease, err := s.tryAcquire(units, charge)
-	if err == errQueued || err == ErrNoRoom { //nolint:errorlint // nobody wraps them
-		return s.wait(ctx, units, charge)
-	}
-	return lease, err
-}
-
-// errQueued says that others wait, and that nobody has looked at the request.
-var errQueued = errors.New("others wait")
-
-// refuse is why a request is refused that nobody has looked at.
-func (s *Set) refuse(units Units, charge Charge) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.ask(units, charge, make([]amount, len(s.limits))); err != nil {
-		return err
-	}
-	return ErrNoRoom
-}
-
-func (s *Set) tryAcquire(units Units, charge Charge) (Lease, error) {
-	s.mu.Lock()
-	switch {
-	case s.closed != nil:
-		s.mu.Unlock()
-		return Lease{}, s.closed
-	case s.head != nil:
-		s.mu.Unlock()
-		return Lease{}, errQueued
-	}
-	id := s.granted.open()
-	amounts := s.granted.of(id)
-	err := s.ask(units, charge, amounts)
-	if err == nil {
-		now := s.now()
-		if !s.lacks(amounts, now) {
-			s.take(amounts, now)
-			lease := s.granted.hand(s, id)
-			s.mu.Unlock()
-			return lease, nil
-		}
-		err = ErrNoRoom
-	}
-	s.granted.drop(id)
-	s.mu.Unlock()
-	return Lease{}, err
-}
-
-// now is the time in nanoseconds since the set was made; 0 where no limit of
-// the set is about time.
-func (s *Set) now() int64 {
-	if !s.clocked {
-		return 0
-	}
-	return s.since()
-}
-
-// ask turns a request into an amount per limit, or says what is wrong with it.
-func (s *Set) ask(units Units, charge Charge, amounts []amount) error {
-	named, some := 0, false
-	for i := range s.limits {
-		l := &s.limits[i]
-		n, ok := units[l.Key]
-		switch {
-		case l.Kind == KindCalls && ok:
-			return &UnitsError{Key: l.Key, Units: n, Allowed: "must not be named: every acquisition takes one by itself"}
-		case l.Kind == KindCalls:
-			if charge == ChargeCalls || charge == ChargeAttempt && l.PerAttempt {
-				n = 1
-			}
-		case ok:
-			named++
-			if n <= 0 {
-				return &UnitsError{Key: l.Key, Units: n, Allowed: fmt.Sprintf("must be from 1 to %d", l.max)}
-			}
-		}
-		if int64(n) > l.max {
-			return &UnitsError{Key: l.Key, Units: n, Allowed: fmt.Sprintf("must be from 1 to %d, which is all there ever is", l.max)}
-		}
-		amounts[i] = amount{units: int64(n)}
-		some = some || n > 0
-	}
-	if named != len(units) {
-		return s.unknown(units)
-	}
-	if !some && s.charges == 0 {
-		return &UnitsError{Key: s.limits[0].Key, Allowed: "must name something to acquire: " + s.keys()}
-	}
-	return nil
-}
-
-// unknown names the first key that the set does not have.
-func (s *Set) unknown(units Units) error {
-	for _, key := range slices.Sorted(maps.Keys(units)) {
-		if !slices.ContainsFunc(s.limits, func(l bound) bool { return l.Key == key }) {
-			return &UnitsError{Key: key, Units: units[key], Allowed: "no such key; there are " + s.keys()}
-		}
-	}
-	return nil
-}
-
-func (s *Set) keys() string {
-	keys := make([]string, 0, len(s.limits))
-	for i := range s.limits {
-		if s.limits[i].Kind != KindCalls {
-			keys = append(keys, s.limits[i].Key)
-		}
-	}
-	if len(keys) == 0 {
-		return "none"
-	}
-	return join(keys)
-}
-
-// lacks tells whether some limit has no room now.
-func (s *Set) lacks(amounts []amount, now int64) bool { return s.readyAt(amounts, now) > now }
-
-// readyAt is when, at the earliest, all limits have room, if nothing is taken
-// or given back until then; MaxInt64 where that takes a release.
-func (s *Set) readyAt(amounts []amount, now int64) int64 {
-	at := now
-	for i := range s.limits {
-		l, n := &s.limits[i], amounts[i].units
-		switch {
-		case n == 0:
-		case l.Kind == KindResource:
-			if l.held+n > int64(l.Capacity) {
-				return math.MaxInt64
-			}
-		case l.meter != nil:
-			at = max(at, l.meter.when(now, n))
-		}
-	}
-	return at
-}
-
-// take charges every limit.
-func (s *Set) take(amounts []amount, now int64) {
-	for i := range s.limits {
-		l, a := &s.limits[i], &amounts[i]
-		switch {
-		case a.units == 0:
-		case l.Kind == KindResource:
-			l.held += a.units
-		case l.meter != nil:
-			a.mark = l.meter.take(now, a.units)
-		}
-	}
-}
-
-// give ends what amounts hold. Rates stay charged with what was taken, unless
-// it is undone.
-func (s *Set) give(amounts []amount, undo bool) {
-	for i := range s.limits {
-		l, a := &s.limits[i], &amounts[i]
-		switch {
-		case a.units == 0:
-		case l.Kind == KindResource:
-			l.held -= a.units
-		case undo && l.meter != nil:
-			l.meter.adjust(s.now(), a.mark, a.units, 0)
-		}
-	}
 }
 
 // Resize gives a limit another capacity, at once. What is held stays held, and
@@ -298,8 +112,8 @@ func (s *Set) give(amounts []amount, undo bool) {
 // Errors: a *UnitsError for a key that the set does not have, a *FieldError for
 // a capacity that it cannot have.
 func (s *Set) Resize(key string, capacity float64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	i := slices.IndexFunc(s.limits, func(l bound) bool { return l.Key == key })
 	if i < 0 {
 		return &UnitsError{Key: key, Allowed: "no such key; there are " + s.keys()}
@@ -332,8 +146,8 @@ func (s *Set) Close(cause error) {
 	if cause == nil {
 		cause = ErrClosed
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	if s.closed != nil {
 		return
 	}
@@ -343,5 +157,10 @@ func (s *Set) Close(cause error) {
 		w.end(cause)
 	}
 	s.stopTimer()
-	s.granted.lose(s)
+	for i := range s.limits {
+		s.limits[i].held = 0
+	}
+	for g := range s.contexts {
+		s.unwatch(g, fmt.Errorf("%w: %w", ErrLost, cause))
+	}
 }

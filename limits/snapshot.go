@@ -31,10 +31,10 @@ type Usage struct {
 
 // Snapshot tells what the set holds now.
 func (s *Set) Snapshot() Snapshot {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	now := s.now()
-	snapshot := Snapshot{Limits: make([]Usage, len(s.limits)), Leases: s.granted.opened, Waiting: s.waiting}
+	snapshot := Snapshot{Limits: make([]Usage, len(s.limits)), Leases: s.leases(), Waiting: s.waiting}
 	for i := range s.limits {
 		l := &s.limits[i]
 		u := Usage{Limit: l.Limit}

@@ -1,0 +1,222 @@
+package limits
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+)
+
+// Acquire waits until all units can be taken at once, in the order in which
+// requests come, and takes them. A call limit of the set is charged with one
+// unit, which units does not name.
+//
+// Errors: a *UnitsError for units that can never be had, at once; a *WaitError
+// when ctx ends first; ErrClosed. With an error nothing is taken.
+func (s *Set) Acquire(ctx context.Context, units Units) (Lease, error) {
+	return s.AcquireFor(ctx, units, ChargeCalls)
+}
+
+// TryAcquire takes all units at once, or returns ErrNoRoom: when there is no
+// room, or somebody else is waiting.
+func (s *Set) TryAcquire(units Units) (Lease, error) { return s.TryAcquireFor(units, ChargeCalls) }
+
+// TryAcquireFor is TryAcquire that charges call limits as it is told.
+func (s *Set) TryAcquireFor(units Units, charge Charge) (Lease, error) {
+	g := s.newGrant()
+	err := s.ask(units, charge, g.amounts)
+	if err == nil {
+		if s.takeQuickly(g) {
+			return g.lease(), nil
+		}
+		s.lock()
+		err = s.try(g)
+		s.unlock()
+	}
+	if err != nil {
+		s.grants.Put(g)
+		return Lease{}, err
+	}
+	return g.lease(), nil
+}
+
+// AcquireFor is Acquire that charges call limits as it is told.
+func (s *Set) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
+	g := s.newGrant()
+	if err := s.ask(units, charge, g.amounts); err != nil {
+		s.grants.Put(g)
+		return Lease{}, err
+	}
+	if s.takeQuickly(g) {
+		return g.lease(), nil
+	}
+	var place *waiter
+	if s.crowded.Load() { // so it will have to wait: what that takes is better made without the lock
+		place = g.place()
+	}
+	s.lock()
+	err := s.try(g)
+	if err == ErrNoRoom { //nolint:errorlint // nobody wraps it
+		if place == nil {
+			place = g.place()
+		}
+		s.enqueue(place)
+		s.unlock()
+		return s.await(ctx, g)
+	}
+	s.unlock()
+	if err != nil {
+		s.grants.Put(g)
+		return Lease{}, err
+	}
+	return g.lease(), nil
+}
+
+// ask turns a request into an amount per limit, or says what is wrong with it.
+// It reads nothing that changes, so that it needs no lock.
+func (s *Set) ask(units Units, charge Charge, amounts []amount) error {
+	named, some := 0, false
+	for i := range s.limits {
+		l := &s.limits[i]
+		n, ok := units[l.Key]
+		switch {
+		case l.calls && ok:
+			return &UnitsError{Key: l.Key, Units: n, Allowed: "must not be named: every acquisition takes one by itself"}
+		case l.calls:
+			if charge == ChargeCalls || charge == ChargeAttempt && l.PerAttempt {
+				n = 1
+			}
+		case ok:
+			named++
+			if n <= 0 {
+				return &UnitsError{Key: l.Key, Units: n, Allowed: fmt.Sprintf("must be from 1 to %d", s.most(i))}
+			}
+		}
+		amounts[i].units = int64(n)
+		some = some || n > 0
+	}
+	if named != len(units) {
+		return s.unknown(units)
+	}
+	if !some && s.charges == 0 {
+		return &UnitsError{Key: s.limits[0].Key, Allowed: "must name something to acquire: " + s.keys()}
+	}
+	return nil
+}
+
+// unknown names the first key that the set does not have.
+func (s *Set) unknown(units Units) error {
+	for _, key := range slices.Sorted(maps.Keys(units)) {
+		if !slices.ContainsFunc(s.limits, func(l bound) bool { return l.Key == key }) {
+			return &UnitsError{Key: key, Units: units[key], Allowed: "no such key; there are " + s.keys()}
+		}
+	}
+	return nil
+}
+
+func (s *Set) keys() string {
+	keys := make([]string, 0, len(s.limits))
+	for i := range s.limits {
+		if !s.limits[i].calls {
+			keys = append(keys, s.limits[i].Key)
+		}
+	}
+	if len(keys) == 0 {
+		return "none"
+	}
+	return join(keys)
+}
+
+// try takes what a grant asks for if there is room now and nobody waits, or
+// returns ErrNoRoom. Under the lock.
+func (s *Set) try(g *grant) error {
+	if s.closed != nil {
+		return s.closed
+	}
+	if s.head == nil {
+		if now := s.now(); s.readyAt(g.amounts, now) <= now {
+			s.take(g.amounts, now)
+			return nil
+		}
+	}
+	if err := s.never(g.amounts); err != nil {
+		return err
+	}
+	return ErrNoRoom
+}
+
+// never says which amount is more than there ever is.
+func (s *Set) never(amounts []amount) error {
+	for i := range s.limits {
+		if l, n := &s.limits[i], amounts[i].units; n > l.max {
+			return &UnitsError{Key: l.Key, Units: int(n), Allowed: fmt.Sprintf("must be from 1 to %d, which is all there ever is", l.max)}
+		}
+	}
+	return nil
+}
+
+// most is the largest request that limit i can grant.
+func (s *Set) most(i int) int64 {
+	s.lock()
+	defer s.unlock()
+	return s.limits[i].max
+}
+
+// now is the time in nanoseconds since the set was made; 0 where no limit of
+// the set is about time.
+func (s *Set) now() int64 {
+	if !s.clocked {
+		return 0
+	}
+	return s.since()
+}
+
+// readyAt is when, at the earliest, all limits have room, if nothing is taken
+// or given back until then; MaxInt64 where that takes a release, or never is.
+func (s *Set) readyAt(amounts []amount, now int64) int64 {
+	at := now
+	for i := range s.limits {
+		l, n := &s.limits[i], amounts[i].units
+		switch {
+		case n == 0:
+		case n > l.max:
+			return math.MaxInt64
+		case l.meter != nil:
+			at = max(at, l.meter.when(now, n))
+		case l.resource && l.held+n > l.max:
+			return math.MaxInt64
+		}
+	}
+	return at
+}
+
+// take charges every limit, for one more lease.
+func (s *Set) take(amounts []amount, now int64) {
+	for i := range s.limits {
+		l, a := &s.limits[i], &amounts[i]
+		switch {
+		case a.units == 0:
+		case l.meter != nil:
+			a.mark = l.meter.take(now, a.units)
+		case l.resource:
+			l.held += a.units
+		}
+	}
+	s.opened++
+}
+
+// give ends what amounts hold. Rates stay charged with what was taken, unless
+// it is undone.
+func (s *Set) give(amounts []amount, undo bool) {
+	for i := range s.limits {
+		l, a := &s.limits[i], &amounts[i]
+		switch {
+		case a.units == 0:
+		case l.resource:
+			l.held -= a.units
+		case undo && l.meter != nil:
+			l.meter.adjust(s.now(), a.mark, a.units, 0)
+		}
+	}
+}

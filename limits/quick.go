@@ -1,0 +1,113 @@
+package limits
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// quick is a set's way around its lock.
+//
+// For a set of one resource, word says how many units are free and how many
+// leases are open, as long as nobody holds the lock or waits; else it is shut,
+// and the truth is what the lock guards. So whoever has the lock need not know
+// of quick ones.
+//
+// For a set without resources, that a lease ends changes nothing but the number
+// of those that are open: it is counted.
+type quick struct {
+	acquires, releases bool // the ways that the set has
+
+	word  atomic.Int64
+	open  bool         // word is not shut, under the lock
+	ended atomic.Int64 // leases that were given back by the second way
+}
+
+const (
+	shut       = math.MinInt64
+	leaseBits  = 22
+	mostLeases = 1<<leaseBits - 1
+)
+
+// openWays opens the ways of a new set.
+func (s *Set) openWays() {
+	s.acquires = len(s.limits) == 1 && s.limits[0].resource
+	s.releases = true
+	for i := range s.limits {
+		s.releases = s.releases && !s.limits[i].resource
+	}
+	s.word.Store(shut)
+	s.reopen()
+}
+
+// watch makes a new set tell when it may have become idle, which the quick ways
+// do not.
+func (s *Set) watch(idle func()) {
+	s.watcher = idle
+	s.acquires, s.releases, s.open = false, false, false
+}
+
+// lock locks the set for everything but a quick way that needs no lock.
+func (s *Set) lock() {
+	s.mu.Lock()
+	if s.open {
+		s.open = false
+		word := s.word.Swap(shut)
+		s.limits[0].held = s.limits[0].max - word>>leaseBits
+		s.opened = int(word & mostLeases)
+	}
+}
+
+// reopen ends what lock began, if nobody waits.
+func (s *Set) reopen() {
+	if s.acquires && s.head == nil && s.closed == nil && s.opened < mostLeases/2 {
+		s.open = true
+		s.word.Store((s.limits[0].max-s.limits[0].held)<<leaseBits | int64(s.opened))
+	}
+}
+
+// takeQuickly takes what a grant asks for, if that can be done without the lock.
+func (s *Set) takeQuickly(g *grant) bool {
+	if !s.acquires {
+		return false
+	}
+	n := g.amounts[0].units
+	for {
+		word := s.word.Load()
+		if word>>leaseBits < n || word&mostLeases == mostLeases {
+			return false
+		}
+		if s.word.CompareAndSwap(word, word-n<<leaseBits+1) {
+			return true
+		}
+	}
+}
+
+// giveQuickly gives back what a lease held, if that can be done without the
+// lock.
+func (s *Set) giveQuickly(g *grant, undo bool) bool {
+	switch {
+	case s.acquires:
+		n := g.amounts[0].units
+		for {
+			word := s.word.Load()
+			if word == shut {
+				return false
+			}
+			if s.word.CompareAndSwap(word, word+n<<leaseBits-1) {
+				return true
+			}
+		}
+	case s.releases && !undo:
+		s.ended.Add(1)
+		return true
+	}
+	return false
+}
+
+// leases is how many are open; under the lock.
+func (s *Set) leases() int {
+	if s.closed != nil {
+		return 0
+	}
+	return s.opened - int(s.ended.Load())
+}
