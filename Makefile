@@ -1,4 +1,5 @@
-# Everything here needs Go alone, and no network but a Go module proxy.
+# Everything here needs Go alone, and no network but a Go module proxy;
+# test-postgres, a part of test-full, installs Debian's package too.
 # Modules tied together by go.work; devserver and tools stand alone.
 CONTRIB      := ./contrib/jsonschema ./contrib/structtags ./contrib/opentelemetry
 WORK_MODULES := . ./samples ./bench ./conformance ./test $(CONTRIB)
@@ -12,7 +13,7 @@ SHELL       := /bin/bash
 
 .PHONY: help
 help: ## Print this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: test
 test: test-race test-modules test-parity test-devserver ## Every module's tests, with a real Temporal server inside
@@ -47,8 +48,12 @@ test-fire: ## The whole crash table, ROUNDS (20) times from SEED (0 draws one), 
 	$(GO) test ./test/fire -count=1 -v -timeout 80m -parallel 24 -fire.table -fire.rounds=$(ROUNDS) -fire.seed=$(SEED) | grep -vE '^(=== |    --- PASS)'
 	$(GO) test ./test/mutation -count=1 -timeout 30m
 
+.PHONY: test-postgres
+test-postgres: ## samples/dbpool on PostgreSQL, which it installs where there is none, and starts
+	samples/dbpool/with-postgres $(GO) test ./samples/dbpool -run PostgreSQL -count=1 -v
+
 .PHONY: test-full
-test-full: test test-fire fuzz bench-check ## What takes longer: make test, test-fire, every fuzz target, the benchmarks' verdict
+test-full: test test-postgres test-fire fuzz bench-check ## What takes longer: make test, PostgreSQL, test-fire, every fuzz target, the benchmarks' verdict
 
 .PHONY: test-gowork-off
 test-gowork-off: ## The root module as its importers see it, without go.work
