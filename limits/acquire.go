@@ -53,14 +53,17 @@ func (s *Set) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease
 	}
 	var place *waiter
 	if s.crowded.Load() { // so it will have to wait: what that takes is better made without the lock
-		place = g.place()
+		place = g.place(ctx)
 	}
 	s.lock()
 	err := s.try(g)
-	if err == ErrNoRoom { //nolint:errorlint // nobody wraps it
-		if place == nil {
-			place = g.place()
-		}
+	if err == ErrNoRoom && place == nil { //nolint:errorlint // nobody wraps it
+		s.unlock()
+		place = g.place(ctx)
+		s.lock()
+		err = s.try(g)
+	}
+	if err == ErrNoRoom { //nolint:errorlint // as above
 		s.enqueue(place)
 		s.unlock()
 		return s.await(ctx, g)

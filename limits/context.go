@@ -11,20 +11,25 @@ import (
 // activity does this for every attempt of a method with limits; programs that
 // use this package alone do it around a piece of work.
 func With(ctx context.Context, limiter Limiter) (context.Context, func()) {
-	h := &holder{limiter: limiter, charge: ChargeCalls}
+	h := &holder{limiter: limiter, charge: ChargeCalls, outer: holderIn(ctx)}
 	return context.WithValue(ctx, holderKey{}, h), h.release
 }
 
 // Within is With for the inside of a call that has been charged already: its
-// acquisitions take no unit of call limits.
-func Within(ctx context.Context, limiter Limiter) (context.Context, func()) {
-	h := &holder{limiter: limiter, charge: ChargeNothing}
+// acquisitions take no unit of call limits. held is what the call has acquired
+// so far, which stays its caller's to release.
+func Within(ctx context.Context, limiter Limiter, held Lease) (context.Context, func()) {
+	h := &holder{limiter: limiter, charge: ChargeNothing, held: held, outer: holderIn(ctx)}
 	return context.WithValue(ctx, holderKey{}, h), h.release
 }
 
 // Acquire waits until all units can be taken at once from the limits of ctx, and
 // takes them; see Set.Acquire. Inside a method these are the ones declared with
 // it. What is not released is released when the attempt ends, however it does.
+//
+// Work that holds a resource is served before requests that hold none, one of
+// which may be waiting for it. Two that each wait for what the other holds wait
+// until a context ends: acquire resources together.
 //
 // Errors: ErrNoLimits, and those of Set.Acquire.
 func Acquire(ctx context.Context, units Units) (Lease, error) {
@@ -59,6 +64,8 @@ type holderKey struct{}
 type holder struct {
 	limiter Limiter
 	charge  Charge
+	held    Lease   // before it began
+	outer   *holder // of the work that this is a part of; nil if it is none
 
 	mu     sync.Mutex
 	leases []Lease
@@ -66,8 +73,30 @@ type holder struct {
 	ended  bool
 }
 
-func holderOf(ctx context.Context) (*holder, error) {
+func holderIn(ctx context.Context) *holder {
 	h, _ := ctx.Value(holderKey{}).(*holder)
+	return h
+}
+
+// holdsOf tells whether the work of ctx holds a resource of s: others may be
+// waiting for its end, so it must not wait for theirs.
+func holdsOf(ctx context.Context, s *Set) bool {
+	for h := holderIn(ctx); h != nil; h = h.outer {
+		if h.occupies(s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *holder) occupies(s *Set) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held.occupies(s) || slices.ContainsFunc(h.leases, func(l Lease) bool { return l.occupies(s) })
+}
+
+func holderOf(ctx context.Context) (*holder, error) {
+	h := holderIn(ctx)
 	if h == nil || h.limiter == nil {
 		return nil, ErrNoLimits
 	}

@@ -17,7 +17,9 @@
 //
 // A request is granted all or nothing, and requests are served in the order in
 // which they come: one that asks for much is not starved by others that ask for
-// little, and holds up those behind it until it is served. Nobody polls: a
-// release, a refund or a resize serves the next request at once, and where time
-// makes room there is one timer for a whole set.
+// little, and holds up those behind it until it is served. Only work that holds
+// a resource, which its context tells (see With), comes before work that holds
+// none and may be waiting for it. Nobody polls: a release, a refund or a resize
+// serves the next request at once, and where time makes room there is one timer
+// for a whole set.
 package limits

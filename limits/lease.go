@@ -68,6 +68,24 @@ func (l Lease) pin() bool {
 // over tells whether l has been released.
 func (l Lease) over() bool { return l.grant == nil || l.grant.state.Load()&^pinned != l.generation }
 
+// occupies tells whether l holds a resource of s.
+func (l Lease) occupies(s *Set) bool {
+	if l.grant == nil || l.grant.set != s {
+		return false
+	}
+	s.lock()
+	defer s.unlock()
+	if !l.pin() {
+		return false
+	}
+	for i, a := range l.grant.amounts {
+		if a.units > 0 && s.limits[i].resource {
+			return true
+		}
+	}
+	return false
+}
+
 // Release ends the lease: resources are free again, rates stay charged with
 // what Use said, or else with what was acquired. It never fails, never waits
 // for anybody, and does nothing if the lease has been released already.

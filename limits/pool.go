@@ -89,7 +89,7 @@ func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, err
 	c.left.Add(1) // no member that closes meanwhile is the last
 	var refused error
 	for i := range p.members {
-		w, err := p.members[i].Set.join(t, units, charge)
+		w, err := p.members[i].Set.join(ctx, t, units, charge)
 		if err == nil {
 			places[i] = w
 		} else if refused == nil {
@@ -145,13 +145,13 @@ func (p *Pool) named(l Lease, err error) (Lease, error) {
 }
 
 // join gives a pool's request a place in the queue.
-func (s *Set) join(t *turn, units Units, charge Charge) (*waiter, error) {
+func (s *Set) join(ctx context.Context, t *turn, units Units, charge Charge) (*waiter, error) {
 	g := s.makeGrant() // one that was used before may have a turn of its own
 	g.turn = t
 	if err := s.ask(units, charge, g.amounts); err != nil {
 		return nil, err
 	}
-	w := &waiter{grant: g, since: s.since()}
+	w := &waiter{grant: g, since: s.since(), holds: holdsOf(ctx, s)}
 	s.lock()
 	defer s.unlock()
 	if s.closed != nil {

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -8,7 +9,9 @@ import (
 )
 
 // queue is who waits for a set, first come first served: only the first is
-// ever looked at, so that a large request is not starved by small ones.
+// ever looked at, so that a large request is not starved by small ones. Who
+// holds a resource of the set stands before those who hold none, one of whom
+// may be waiting for it.
 type queue struct {
 	head, tail *waiter
 	waiting    int
@@ -26,6 +29,7 @@ type waiter struct {
 	next, prev *waiter
 	grant      *grant
 	since      int64 // on the set's clock
+	holds      bool  // a resource of the set; see holdsOf
 	queued     bool
 }
 
@@ -50,8 +54,9 @@ type contest struct {
 
 func (c *contest) win() bool { return c.taken.CompareAndSwap(false, true) }
 
-// place is where a request for g waits: the one place of its turn.
-func (g *grant) place() *waiter {
+// place is where a request for g waits: the one place of its turn. It may take
+// the lock of the set.
+func (g *grant) place(ctx context.Context) *waiter {
 	if g.turn == nil {
 		g.turn = &turn{done: make(chan struct{}, 1)}
 		g.turn.own.grant = g
@@ -59,8 +64,9 @@ func (g *grant) place() *waiter {
 			g.turn.due = make(chan struct{}, 1)
 		}
 	}
-	g.turn.own.since = g.set.since()
-	return &g.turn.own
+	w := &g.turn.own
+	w.since, w.holds = g.set.since(), holdsOf(ctx, g.set)
+	return w
 }
 
 // answer is what a turn ended with.
@@ -91,15 +97,35 @@ func (w *waiter) end(err error) {
 
 func (q *queue) push(w *waiter) {
 	w.queued = true
-	w.prev = q.tail
-	if q.tail == nil {
+	w.prev, w.next = q.tail, nil
+	if w.holds {
+		w.next = q.firstWithout()
+		if w.next != nil {
+			w.prev = w.next.prev
+		}
+	}
+	if w.prev == nil {
 		q.head = w
 		q.crowded.Store(true)
 	} else {
-		q.tail.next = w
+		w.prev.next = w
 	}
-	q.tail = w
+	if w.next == nil {
+		q.tail = w
+	} else {
+		w.next.prev = w
+	}
 	q.waiting++
+}
+
+// firstWithout is the first waiter who holds nothing; nil if there is none.
+// There are fewer before it than the set's resources have units.
+func (q *queue) firstWithout() *waiter {
+	w := q.head
+	for w != nil && w.holds {
+		w = w.next
+	}
+	return w
 }
 
 func (q *queue) remove(w *waiter) {

@@ -11,7 +11,8 @@ type Snapshot struct {
 	Limits []Usage
 	// Leases is how many acquisitions hold something.
 	Leases int
-	// Waiting is how many requests wait, and OldestWait how long the first has.
+	// Waiting is how many requests wait, and OldestWait how long one of them
+	// has at most.
 	Waiting    int
 	OldestWait time.Duration
 }
@@ -55,7 +56,11 @@ func (s *Set) Snapshot() Snapshot {
 		snapshot.Limits[i] = u
 	}
 	if s.head != nil {
-		snapshot.OldestWait = time.Duration(s.since() - s.head.since)
+		oldest := s.head.since
+		if w := s.firstWithout(); w != nil {
+			oldest = min(oldest, w.since)
+		}
+		snapshot.OldestWait = time.Duration(s.since() - oldest)
 	}
 	return snapshot
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -99,6 +100,31 @@ func TestWhatAMethodAcquiresItselfEndsWithTheAttempt(t *testing.T) {
 		assert.Equal(t, "2", out)
 		assert.Zero(t, set.Snapshot().Leases)
 		assert.EqualValues(t, 3, impl.started.Load())
+	})
+}
+
+// Behind the other, which waits for what the attempt holds, it would wait until
+// one of them gives up.
+func TestAMethodAcquiresMoreAheadOfThoseWhoWaitForWhatItHolds(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		set := limits.MustNew(limits.Resource("c", 1), limits.Rate("tokens", 100, time.Hour))
+		others, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+			go func() { _, _ = set.Acquire(others, limits.Units{"c": 1}) }()
+			for set.Snapshot().Waiting == 0 {
+				runtime.Gosched()
+			}
+			ctx, end := context.WithTimeout(ctx, 5*time.Second)
+			defer end()
+			_, err := limits.Acquire(ctx, limits.Units{"tokens": 1})
+			return "ok", err
+		}}
+		d, do := limited(e, set, limits.Units{"c": 1}, retrypolicy.Policy{})
+		out, err := Run(t, e, d, do, impl, "x")
+		require.NoError(t, err)
+		assert.Equal(t, "ok", out)
 	})
 }
 

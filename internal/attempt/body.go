@@ -114,7 +114,7 @@ func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInpu
 	defer c.cancel(context.Canceled)
 	var inner context.Context = c
 	if e.limiter != nil {
-		inner, e.endLimits = limits.Within(c, e.limiter)
+		inner, e.endLimits = limits.Within(c, e.limiter, e.lease)
 	}
 	defer e.unwatch()
 	if e.spec.AttemptTimeout <= 0 && e.host.Simulated == Real && !e.info.IsLocalActivity {

@@ -236,7 +236,7 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 		ctx = c
 	}
 	if l.limiter != nil {
-		inner, release := limits.Within(ctx, l.limiter)
+		inner, release := limits.Within(ctx, l.limiter, l.lease)
 		defer release()
 		ctx = inner
 	}
