@@ -120,7 +120,7 @@ func (l Lease) end(undo bool) {
 // giveBack takes what a lease that has ended held.
 func (s *Set) giveBack(g *grant, undo bool) {
 	s.lock()
-	s.unwatch(g, ErrReleased)
+	s.endContexts(g, ErrReleased)
 	if s.closed == nil {
 		s.give(g.amounts, undo)
 		s.opened--
@@ -135,8 +135,8 @@ func (s *Set) giveBack(g *grant, undo bool) {
 	}
 }
 
-// unwatch ends the contexts that depend on a lease.
-func (s *Set) unwatch(g *grant, cause error) {
+// endContexts ends the contexts that depend on a lease.
+func (s *Set) endContexts(g *grant, cause error) {
 	for _, cancel := range s.contexts[g] {
 		cancel(cause)
 	}

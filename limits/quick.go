@@ -46,7 +46,7 @@ func (s *Set) watch(idle func()) {
 	s.acquires, s.releases, s.open = false, false, false
 }
 
-// lock locks the set for everything but a quick way that needs no lock.
+// lock takes the lock, and shuts the way around it.
 func (s *Set) lock() {
 	s.mu.Lock()
 	if s.open {

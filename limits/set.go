@@ -161,6 +161,6 @@ func (s *Set) Close(cause error) {
 		s.limits[i].held = 0
 	}
 	for g := range s.contexts {
-		s.unwatch(g, fmt.Errorf("%w: %w", ErrLost, cause))
+		s.endContexts(g, fmt.Errorf("%w: %w", ErrLost, cause))
 	}
 }

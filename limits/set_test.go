@@ -554,7 +554,7 @@ func TestSetsWithstandThousandsOfGoroutines(t *testing.T) {
 // them and their leases at the same time must see the truth.
 func TestSetsOfOneLimitWithstandThousandsOfGoroutines(t *testing.T) {
 	t.Parallel()
-	const goroutines, rounds, most = 2000, 20, 8
+	const goroutines, rounds, most = 2000, 5, 8
 	for name, limit := range map[string]limits.Limit{
 		"resource": limits.Resource("u", most),
 		"rate":     limits.Rate("u", 1e6, time.Millisecond).By(limits.GCRA),
@@ -624,7 +624,7 @@ func TestManyRequestsEndAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		var far atomic.Int64
-		for range 20_000 {
+		for range 5_000 {
 			go func() {
 				_, err := s.Acquire(ctx, limits.Units{"c": 1})
 				var waited *limits.WaitError
@@ -636,7 +636,7 @@ func TestManyRequestsEndAtOnce(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		require.Equal(t, 20_000, s.Snapshot().Waiting)
+		require.Equal(t, 5_000, s.Snapshot().Waiting)
 		cancel()
 		synctest.Wait()
 		assert.Zero(t, s.Snapshot().Waiting)

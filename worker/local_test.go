@@ -232,7 +232,7 @@ func TestLocalCancellationEndsABodyAndAWaitAndIsNeverRetried(t *testing.T) {
 			// activity puts off until it has used up most of this one's time.
 			run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: queue, TaskQueue: queue, WorkflowTaskTimeout: time.Second}, flow)
 			require.NoError(t, err)
-			<-started
+			Next(t, started)
 			require.NoError(t, c.SignalWorkflow(t.Context(), run.GetID(), "", "cancel", nil))
 			err = run.Get(t.Context(), nil)
 			require.True(t, temporal.IsCanceledError(err), "%v", err)

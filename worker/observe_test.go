@@ -186,7 +186,7 @@ func TestLostAttemptIsToldOfByTheWorkerThatFindsOut(t *testing.T) {
 	}, sdkactivity.RegisterOptions{Name: "Scripted.Do"})
 	require.NoError(t, bare.Start())
 	call := submit(t, c, do, queue, "")
-	<-started
+	Next(t, started)
 	bare.Stop()
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) }, worker.Observe(seen.observe))
 	_, err := call.Get(t.Context())

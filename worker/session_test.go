@@ -122,11 +122,11 @@ func TestSessionsDoNotBoundEachOther(t *testing.T) {
 			t.Cleanup(w.Stop)
 			run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, s.two, 2)
 			require.NoError(t, err)
-			first, second := <-s.held, <-s.held
+			first, second := Next(t, s.held), Next(t, s.held)
 			assert.NotEqual(t, first[0], second[0], "one in each session, and nobody beside it")
 			s.goOn <- struct{}{}
 			s.goOn <- struct{}{}
-			third, fourth := <-s.held, <-s.held
+			third, fourth := Next(t, s.held), Next(t, s.held)
 			assert.NotEqual(t, third[0], fourth[0])
 			close(s.goOn)
 			require.NoError(t, run.Get(t.Context(), nil))
@@ -245,7 +245,7 @@ func TestBodyThatIgnoresTheSessionsEndLosesItsLease(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return impl.started.Load() == 1 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, c.SignalWorkflow(t.Context(), run.GetID(), "", "leave", nil))
-	cause := <-lost
+	cause := Next(t, lost)
 	require.ErrorIs(t, cause, limits.ErrLost)
 	require.ErrorContains(t, cause, "the session has ended on this worker")
 }

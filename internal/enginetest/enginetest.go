@@ -65,6 +65,18 @@ func (e Engine) Real() bool { return e == InPlace || e == OnServer }
 // Timeout bounds a call of Run.
 const Timeout = 60 * time.Second
 
+// Next receives from ch, and fails the test where nothing comes for Timeout.
+func Next[T any](t *testing.T, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(Timeout):
+		require.FailNow(t, "nothing came", "for %v", Timeout)
+		panic("unreachable")
+	}
+}
+
 // Run runs one call of a method, in a workflow where there are some. Jitter
 // comes from testsuite.Seeded(1) in every engine.
 func Run[S, In, Out any](t *testing.T, e Engine, d *activity.Definition[S], h *activity.MethodHandle[S, In, Out], impl S, in In) (Out, error) {
