@@ -43,7 +43,7 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			for _, part := range []string{"go.mod", "go.sum", "activity", "internal", "retrypolicy", "validation", "worker", "testsuite", "test"} {
+			for _, part := range []string{"go.mod", "go.sum", "activity", "internal", "limits", "retrypolicy", "validation", "worker", "testsuite", "test"} {
 				copyTree(t, filepath.Join(root, part), filepath.Join(dir, part))
 			}
 			cells := noticed[name]
