@@ -215,6 +215,36 @@ func TestLongWaitForLimitsIsTheServers(t *testing.T) {
 	assert.Positive(t, metrics.ours()["concurry_limit_wait"])
 }
 
+// However long the wait in place may be: one that the worker's end cuts off says
+// nothing about the room on other workers.
+func TestWaitForLimitsComesBackSoonWhenItsWorkerStops(t *testing.T) {
+	t.Parallel()
+	queue, c := Queue(t), Client(t)
+	d := activity.Define[*scripted]("Scripted", activity.Options{
+		Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: 3 * time.Hour, Limits: limits.Worker(limits.Resource("c", 1)), Requires: limits.Units{"c": 1},
+	})
+	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "there", nil }}
+	start := func() *worker.Worker {
+		return Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
+	}
+	full := start()
+	sets, err := worker.Limits(full, d)
+	require.NoError(t, err)
+	_, err = sets.For("").Acquire(t.Context(), limits.Units{"c": 1})
+	require.NoError(t, err)
+	call := submit(t, c, do, queue, "x")
+	require.Eventually(t, func() bool { return sets.Snapshots()[""].Waiting == 1 }, 20*time.Second, 5*time.Millisecond)
+	full.Stop()
+	start()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out, err := call.Get(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, "there", out)
+	assert.EqualValues(t, 1, impl.started.Load())
+}
+
 func TestWaitForLimitsEndsWithTheCall(t *testing.T) {
 	t.Parallel()
 	full := func(t *testing.T) *limits.Set {

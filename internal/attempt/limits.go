@@ -345,14 +345,14 @@ const (
 )
 
 // snooze hands a call that waits for limits to the server, without counting an
-// attempt.
+// attempt. It comes back soon, however long the wait in place was to be: what
+// cut that off may be its worker's end, and another has room.
 func (e *execution) snooze(ctx context.Context, cause, last error) error {
 	h := &e.heart
 	h.mu.Lock()
-	ceiling := limitBackoff << min(h.journal.Snoozes, 10)
+	ceiling := min(limitBackoff<<min(h.journal.Snoozes, 10), maxLimitBackoff)
 	h.journal.Snoozes++
 	h.mu.Unlock()
-	ceiling = min(max(ceiling, e.spec.Retry.InPlaceWait()), max(maxLimitBackoff, e.spec.Retry.InPlaceWait()))
 	delay := ceiling/2 + time.Duration(e.host.Clock.Random(int64(ceiling/2)))
 	if !e.call.IsZero() && time.Until(e.call) <= delay { // the server would not begin such a wait
 		delay = max(time.Until(e.call)/2, time.Millisecond)
