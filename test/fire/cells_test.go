@@ -11,6 +11,8 @@ const (
 	whileBodyRuns      phase = "while the body runs"
 	whileWaitingHere   phase = "while waiting in place"
 	whileWaitingServer phase = "while waiting on the server"
+	whileLimitHere     phase = "while waiting for a limit"
+	whileLimitServer   phase = "while waiting for a limit on the server"
 )
 
 // event is what happens.
@@ -42,6 +44,12 @@ const (
 	endsCanceled ending = "canceled"
 	// endsTimedOut is the end of the attempt's context, raised by the engine.
 	endsTimedOut ending = "the attempt's deadline"
+	// endsWaiting is the error of a call that waited for a limit before its
+	// first attempt, as long as it could.
+	endsWaiting ending = "LimitWait"
+	// endsStopped is the last body's own error, and that it was a limit that
+	// left no time for another attempt.
+	endsStopped ending = "the last attempt's error, StopLimits"
 )
 
 // cell is one field of the crash table, with what it promises.
@@ -59,8 +67,8 @@ type cell struct {
 	mayBeLost bool
 }
 
-// cells is the crash table. A call without retries never waits, so only its
-// body can be hit.
+// cells is the crash table. A call without retries waits for nothing but a
+// limit; otherwise only its body can be hit.
 func cells() []cell {
 	var all []cell
 	add := func(c cell) {
@@ -111,6 +119,7 @@ func cells() []cell {
 			add(c)
 		}
 		add(cell{event: ignores, phase: whileBodyRuns, retries: retries, bodies: retries + 1, ending: map[bool]ending{true: endsTimedOut, false: endsBurnt}[retries == 0]})
+		all = append(all, limitCells(retries)...)
 	}
 	return all
 }
@@ -124,10 +133,12 @@ func (c *cell) setup() setup {
 		Wait: 2500 * time.Millisecond, InPlace: time.Hour,
 	}
 	switch c.phase {
-	case whileBodyRuns:
-		s.Body, s.Wait = bodyBlocks, 10*time.Millisecond
+	case whileBodyRuns: // which holds a unit of the limit
+		s.Body, s.Wait, s.Limit = bodyBlocks, 10*time.Millisecond, true
 	case whileWaitingServer:
 		s.InPlace = -1
+	case whileLimitHere, whileLimitServer:
+		c.limited(&s)
 	}
 	if c.retries > 1 {
 		s.Wait = min(s.Wait, 1200*time.Millisecond)

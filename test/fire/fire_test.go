@@ -3,15 +3,10 @@ package fire
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +19,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/testsuite"
 	"github.com/concurry-go/concurry/testsuite/devserver"
 )
@@ -48,6 +44,8 @@ type field struct {
 	wait    func(context.Context) error
 	run     client.WorkflowRun
 	random  *rand.Rand
+
+	definition definition
 }
 
 // runCell runs a cell once and returns how many bodies were started, and how
@@ -71,6 +69,9 @@ func runCell(t *testing.T, c cell, seed uint64) (int, ending) {
 	if got != endsLost || !c.mayBeLost {
 		require.Equal(t, c.ending, got, "%v", err)
 	}
+	if f.setup.Limit {
+		f.callNext()
+	}
 	return n, got
 }
 
@@ -81,8 +82,12 @@ func endingOf(err error) ending {
 		return "success"
 	case temporal.IsCanceledError(err):
 		return endsCanceled
+	case stoppedBy(err) == retrypolicy.StopLimits:
+		return endsStopped
 	case !errors.As(err, &app):
 		return ending(fmt.Sprintf("%T", err))
+	case app.Type() == "LimitWait":
+		return endsWaiting
 	case app.Type() == "AttemptLost":
 		return endsLost
 	case strings.Contains(app.Message(), errBurnt.Error()):
@@ -92,6 +97,11 @@ func endingOf(err error) ending {
 	default:
 		return ending(app.Type() + ": " + app.Message())
 	}
+}
+
+func stoppedBy(err error) retrypolicy.Stop {
+	stop, _ := retrypolicy.StopOf(err)
+	return stop
 }
 
 // start brings server, worker and call up.
@@ -107,8 +117,12 @@ func (f *field) start() {
 	f.client = testsuite.Dial(f, f.server, client.Options{Logger: quiet()})
 	f.setup.Address = f.server.HostPort()
 	f.setup.Queue = "fire-" + filepath.Base(f.TempDir()) + f.Name()
-	f.setup.Ledger = filepath.Join(f.TempDir(), "ledger")
+	dir := f.TempDir()
+	f.setup.Ledger = filepath.Join(dir, "ledger")
+	f.setup.Waits, f.setup.Free = filepath.Join(dir, "waits"), filepath.Join(dir, "free")
+	f.definition = f.setup.definition()
 	first := f.setup
+	first.Taken = f.waitsForLimit()
 	if f.event == cutOff {
 		f.proxy = newProxy(f.T, f.setup.Address)
 		first.Address = f.proxy.address()
@@ -125,8 +139,7 @@ func (f *field) start() {
 func (f *field) spawn(s setup) { f.workers = append(f.workers, s.spawn(f.T)) }
 
 func (f *field) callStandalone() {
-	_, burn := f.setup.definition()
-	call, err := burn.Submit(f.Context(), f.client, "")
+	call, err := f.definition.burn.Submit(f.Context(), f.client, "")
 	require.NoError(f, err)
 	f.cancel = func(ctx context.Context) error { return call.Cancel(ctx, "fire") }
 	f.wait = func(ctx context.Context) error {
@@ -137,12 +150,11 @@ func (f *field) callStandalone() {
 
 // callInWorkflow is for what the server offers for workflows' activities.
 func (f *field) callInWorkflow() {
-	_, burn := f.setup.definition()
 	queue := f.setup.Queue + "-workflow"
 	w := sdkworker.New(f.client, queue, sdkworker.Options{DisableRegistrationAliasing: true})
 	w.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{ActivityID: activityID})
-		_, err := burn.Execute(ctx, "").Get(ctx)
+		_, err := f.definition.burn.Execute(ctx, "").Get(ctx)
 		return err
 	}, workflow.RegisterOptions{Name: "Fire"})
 	require.NoError(f, w.Start())
@@ -155,15 +167,12 @@ func (f *field) callInWorkflow() {
 
 // reach waits until the call is in the cell's phase.
 func (f *field) reach() {
-	deadline := time.Now().Add(longest)
-	for {
-		n, err := started(f.setup.Ledger)
-		require.NoError(f, err)
-		if n >= 1 {
-			break
-		}
-		require.True(f, time.Now().Before(deadline), "the first body never started")
-		time.Sleep(5 * time.Millisecond)
+	sign, missing := f.setup.Ledger, "the first body never started"
+	if f.waitsForLimit() {
+		sign, missing = f.setup.Waits, "the call never waited for the limit"
+	}
+	for deadline := time.Now().Add(longest / 2); !exists(sign); time.Sleep(5 * time.Millisecond) {
+		require.True(f, time.Now().Before(deadline), missing)
 	}
 	// The body has started; its return, and the engine's answer, take
 	// milliseconds. A heartbeat, every third of a second, comes before the
@@ -191,25 +200,50 @@ func (f *field) strike() {
 		first.signal(syscall.SIGSTOP)
 		f.spawn(f.setup)
 		time.Sleep(outage)
+		f.free() // for the call, if it still thinks that it waits
 		first.signal(syscall.SIGCONT)
 	case cutOff:
 		f.proxy.cut()
 		f.spawn(f.setup)
 		time.Sleep(outage)
+		f.free()
 		f.proxy.mend()
 	case serverKilled:
 		require.NoError(f, f.server.Kill())
 		time.Sleep(outage)
+		f.free()
 		require.NoError(f, f.server.Restart(f.Context()))
 	case pauseResume:
 		f.pause()
 		time.Sleep(outage)
+		f.free()
 		f.unpause()
 	case reset:
 		f.reset()
+		f.free()
 	case cancellation:
 		require.NoError(f, f.cancel(f.Context()))
 	}
+}
+
+// free lets the first worker have room, if it had none.
+func (f *field) free() { touch(f.setup.Free) }
+
+// callNext shows that what the call held is free, and that it waits for nothing
+// any more: on the same worker, if it is alive, another call gets the unit.
+func (f *field) callNext() {
+	f.free()
+	alive := f.workers[len(f.workers)-1]
+	if first := f.workers[0]; first != alive && !first.over() {
+		alive.signal(syscall.SIGTERM)
+		<-alive.done
+		alive = first
+	}
+	call, err := f.definition.next.Submit(f.Context(), f.client, "")
+	require.NoError(f, err)
+	pid, err := call.Get(f.Context())
+	require.NoError(f, err, "the next call must get what this one held")
+	require.Equal(f, alive.cmd.Process.Pid, pid)
 }
 
 func (f *field) await() error {
@@ -237,7 +271,7 @@ func (f *field) unpause() {
 		Namespace: f.server.Namespace(), Execution: f.execution(),
 		Activity: &workflowservice.UnpauseActivityRequest_Id{Id: activityID},
 	})
-	if f.retries == 0 && err != nil {
+	if f.retries == 0 && f.phase == whileBodyRuns && err != nil {
 		return // the pause cut its only body off, which ended the call
 	}
 	require.NoError(f, err)
@@ -249,70 +283,4 @@ func (f *field) reset() {
 		Activity: &workflowservice.ResetActivityRequest_Id{Id: activityID},
 	})
 	require.NoError(f, err)
-}
-
-var (
-	rounds = flag.Int("fire.rounds", 1, "how often every cell is run")
-	seed   = flag.Uint64("fire.seed", 0, "seed of the moments at which events strike; 0 draws one")
-	table  = flag.Bool("fire.table", false, "every cell with 0, 1 and 5 retries; without, with 1")
-)
-
-// tally is what the runs of one cell came to.
-type tally struct {
-	runs, fewest, most int
-	endings            map[ending]int
-}
-
-// TestCrashTable runs the crash table: a call of every cell never starts more
-// bodies than it is allowed, ends as promised, and ends.
-func TestCrashTable(t *testing.T) {
-	t.Parallel()
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64()
-	}
-	t.Logf("seed %d", s)
-	var mu sync.Mutex
-	tallies := map[cell]*tally{}
-	t.Cleanup(func() { summarise(tallies, s) })
-	for round := range *rounds {
-		for i, c := range cells() {
-			if !*table && c.retries != 1 {
-				continue
-			}
-			t.Run(fmt.Sprintf("%s/%s/%d retries/round %d", c.event, c.phase, c.retries, round+1), func(t *testing.T) {
-				t.Parallel()
-				n, got := runCell(t, c, s+uint64(round*1000+i))
-				mu.Lock()
-				defer mu.Unlock()
-				if tallies[c] == nil {
-					tallies[c] = &tally{fewest: n, endings: map[ending]int{}}
-				}
-				one := tallies[c]
-				one.runs++
-				one.fewest, one.most = min(one.fewest, n), max(one.most, n)
-				one.endings[got]++
-			})
-		}
-	}
-}
-
-// summarise prints a line for each cell.
-func summarise(tallies map[cell]*tally, seed uint64) {
-	fmt.Printf("\nThe crash table, seed %d\n\n%-48s %-28s %7s %5s  %-17s  %s\n", seed, "what happens", "when", "retries", "runs", "bodies / allowed", "outcome")
-	for _, c := range cells() {
-		one := tallies[c]
-		if one == nil {
-			continue
-		}
-		bodies := strconv.Itoa(one.most)
-		if one.fewest != one.most {
-			bodies = fmt.Sprintf("%d–%d", one.fewest, one.most)
-		}
-		var endings []string
-		for _, e := range slices.Sorted(maps.Keys(one.endings)) {
-			endings = append(endings, fmt.Sprintf("%s ×%d", e, one.endings[e]))
-		}
-		fmt.Printf("%-48s %-28s %7d %5d  %-17s  %s\n", c.event, c.phase, c.retries, one.runs, fmt.Sprintf("%s / %d", bodies, c.bodies), strings.Join(endings, ", "))
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/log"
 
 	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 	"github.com/concurry-go/concurry/worker"
@@ -54,6 +55,15 @@ type setup struct {
 	CallTimeout    time.Duration
 	StopTimeout    time.Duration
 	Body           body
+	// Limit tells that every attempt requires the one unit of a limit.
+	Limit bool
+	// Taken tells that the process takes the unit itself, so that calls wait.
+	Taken bool
+	// HandedBack tells that the wait is to be seen on the server.
+	HandedBack bool
+	// Waits is a file that the process makes when a call waits, and Free one
+	// upon which it gives the unit back.
+	Waits, Free string
 }
 
 // body is what the first body of a call does; later ones fail at once.
@@ -74,9 +84,15 @@ const (
 )
 
 // burner is the worker under fire.
-type burner struct{ setup *setup }
+type burner struct {
+	setup *setup
+	room  *room // nil unless the process takes it
+}
 
-// Burn is its one method.
+// Next is the call after the one under fire; it tells where it ran.
+func (*burner) Next(context.Context, string) (int, error) { return os.Getpid(), nil }
+
+// Burn is the method under fire.
 func (b *burner) Burn(ctx context.Context, _ string) (string, error) {
 	n, err := b.enter()
 	if err != nil {
@@ -88,6 +104,9 @@ func (b *burner) Burn(ctx context.Context, _ string) (string, error) {
 	}
 	if n > 1 {
 		return "", errBurnt
+	}
+	if b.room != nil && b.setup.Retries > 0 {
+		b.room.takeNext()
 	}
 	switch b.setup.Body {
 	case bodyBlocks:
@@ -131,19 +150,36 @@ func started(ledger string) (int, error) {
 }
 
 // definition is the same in the caller and in every worker process.
-func (s *setup) definition() (*activity.Definition[*burner], *activity.MethodHandle[*burner, string, string]) {
-	d := activity.Define[*burner]("Fire", activity.Options{
+func (s *setup) definition() definition {
+	o := activity.Options{
 		Retry: retrypolicy.Policy{
 			NumRetries: s.Retries, Wait: s.Wait, InPlace: s.InPlace,
 			Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter,
 		},
 		AttemptTimeout: s.AttemptTimeout, CallTimeout: s.CallTimeout,
 		HeartbeatTimeout: heartbeat, TaskQueue: s.Queue,
-	})
-	return d, activity.Method(d, "Burn", (*burner).Burn, activity.MethodOptions[string, string]{
-		// Without retries it takes a validator to have the engine in the path.
-		RetryUntil: []validation.Validator[string]{func(string, retrypolicy.Attempt) error { return nil }},
-	})
+	}
+	if s.Limit {
+		o.Limits, o.Requires = limits.Worker(limits.Resource(unit, 1)), limits.Units{unit: 1}
+	}
+	d := activity.Define[*burner]("Fire", o)
+	return definition{
+		Definition: d,
+		burn: activity.Method(d, "Burn", (*burner).Burn, activity.MethodOptions[string, string]{
+			// Without retries it takes a validator to have the engine in the path.
+			RetryUntil: []validation.Validator[string]{func(string, retrypolicy.Attempt) error { return nil }},
+		}),
+		next: activity.Method(d, "Next", (*burner).Next, activity.MethodOptions[string, int]{
+			// Retries are for a worker that is gone, and was handed the call.
+			Retry: &retrypolicy.Policy{NumRetries: 3}, CallTimeout: longest / 3,
+		}),
+	}
+}
+
+type definition struct {
+	*activity.Definition[*burner]
+	burn *activity.MethodHandle[*burner, string, string]
+	next *activity.MethodHandle[*burner, string, int]
 }
 
 func quiet() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
@@ -154,14 +190,19 @@ func work(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &s); err != nil {
 		return err
 	}
-	c, err := client.Dial(client.Options{HostPort: s.Address, Logger: quiet()})
+	c, err := client.Dial(client.Options{HostPort: s.Address, Logger: quiet(), MetricsHandler: &metrics{setup: &s}})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	w := worker.New(c, s.Queue, worker.Options{WorkerStopTimeout: s.StopTimeout, DisableWorkflowWorker: true})
-	d, _ := s.definition()
-	worker.Register(w, d, &burner{setup: &s})
+	d, b := s.definition(), &burner{setup: &s}
+	if s.Taken {
+		if b.room, err = newRoom(w, d, &s); err != nil {
+			return err
+		}
+	}
+	worker.Register(w, d.Definition, b)
 	return w.Run(worker.InterruptCh())
 }
 
@@ -197,6 +238,16 @@ func (s setup) spawn(t *testing.T) *process {
 		<-p.done
 	})
 	return p
+}
+
+// over tells whether the process has ended.
+func (p *process) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // signal sends sig; a process that has ended is not an error.
