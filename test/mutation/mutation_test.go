@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +19,35 @@ import (
 	"github.com/concurry-go/concurry/testsuite/devserver"
 )
 
-// noticed names, for each patch, cells that must fail with it.
-var noticed = map[string]string{
-	"record-skipped.patch":          "TestCrashTable/SIGKILL_in_a_later_body",
-	"count-from-info-attempt.patch": "TestCrashTable/SIGKILL_in_a_later_body",
-	"fence-ignored.patch":           "TestCrashTable/SIGSTOP/while_waiting_in_place",
+// mutation is what notices a patch.
+type mutation struct {
+	// cells are those that must fail, how often they run, and what one of them
+	// must say.
+	cells  string
+	rounds int
+	says   string
+}
+
+const (
+	bodies  = "bodies started"
+	lateFor = "the call never waited for the limit"
+	kept    = "the next call must get what this one held"
+
+	killedInside = "TestCrashTable/SIGKILL_in_a_later_body"
+	waitsHere    = "/while_waiting_for_a_limit$"
+	waitsServer  = "/while_waiting_for_a_limit_on_the_server"
+)
+
+var mutations = map[string]mutation{
+	"record-skipped.patch":               {killedInside, 3, bodies},
+	"count-from-info-attempt.patch":      {killedInside, 3, bodies},
+	"fence-ignored.patch":                {"TestCrashTable/SIGSTOP/while_waiting_in_place", 3, bodies},
+	"limit-kept.patch":                   {"TestCrashTable/cancellation/while_the_body_runs/1_", 1, kept},
+	"limit-kept-while-waiting.patch":     {"TestCrashTable/call_timeout" + waitsHere + "/1_", 1, lateFor},
+	"limit-wait-counted.patch":           {"TestCrashTable/worker_shut_down" + waitsHere, 1, bodies},
+	"limit-wait-unrecorded.patch":        {"TestCrashTable/SIGKILL" + waitsHere + "/0_", 1, bodies},
+	"limit-wait-never-handed-back.patch": {"TestCrashTable/call_timeout" + waitsServer, 1, lateFor},
+	"limit-wait-unfenced.patch":          {"TestCrashTable/SIGSTOP" + waitsHere, 3, bodies},
 }
 
 func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
@@ -32,7 +58,7 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 	require.NoError(t, err)
 	patches, err := filepath.Glob("testdata/*.patch")
 	require.NoError(t, err)
-	require.Len(t, patches, len(noticed))
+	require.Len(t, patches, len(mutations))
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	for _, patch := range append(patches, "") {
@@ -46,9 +72,9 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 			for _, part := range []string{"go.mod", "go.sum", "activity", "internal", "limits", "retrypolicy", "validation", "worker", "testsuite", "test"} {
 				copyTree(t, filepath.Join(root, part), filepath.Join(dir, part))
 			}
-			cells := noticed[name]
+			m := mutations[name]
 			if patch == "" {
-				cells = "TestCrashTable/SIGKILL_in_a_later_body|TestCrashTable/SIGSTOP/while_waiting_in_place"
+				m = mutation{cells: unbroken(), rounds: 1}
 			} else {
 				absolute, err := filepath.Abs(patch)
 				require.NoError(t, err)
@@ -59,7 +85,7 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
-			run := exec.CommandContext(ctx, "go", "test", "./fire", "-run", cells, "-count=1", "-fire.table", "-fire.rounds=3")
+			run := exec.CommandContext(ctx, "go", "test", "./fire", "-run", m.cells, "-count=1", "-fire.table", "-fire.rounds="+strconv.Itoa(m.rounds))
 			run.Dir = filepath.Join(dir, "test")
 			run.Env = append(os.Environ(), "GOWORK=off", devserver.EnvPath+"="+program)
 			out, err := run.CombinedOutput()
@@ -68,9 +94,20 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 				return
 			}
 			require.Error(t, err, "no cell noticed\n%s", out)
-			assert.Contains(t, string(out), "bodies started", "it failed for another reason\n%s", out)
+			assert.Contains(t, string(out), m.says, "it failed for another reason\n%s", out)
 		})
 	}
+}
+
+// unbroken are all cells that notice anything: without a patch they pass.
+func unbroken() string {
+	var all []string
+	for _, m := range mutations {
+		if !slices.Contains(all, m.cells) {
+			all = append(all, m.cells)
+		}
+	}
+	return strings.Join(all, "|")
 }
 
 func copyTree(t *testing.T, from, to string) {
