@@ -119,7 +119,7 @@ func (f *field) start() {
 	f.setup.Queue = "fire-" + filepath.Base(f.TempDir()) + f.Name()
 	dir := f.TempDir()
 	f.setup.Ledger = filepath.Join(dir, "ledger")
-	f.setup.Waits, f.setup.Free = filepath.Join(dir, "waits"), filepath.Join(dir, "free")
+	f.setup.Polls, f.setup.Waits, f.setup.Free = filepath.Join(dir, "polls"), filepath.Join(dir, "waits"), filepath.Join(dir, "free")
 	f.definition = f.setup.definition()
 	first := f.setup
 	first.Taken = f.waitsForLimit()
@@ -128,6 +128,7 @@ func (f *field) start() {
 		first.Address = f.proxy.address()
 	}
 	f.spawn(first)
+	f.seen(f.setup.Polls, "the worker never started") // a call's time does not run until then
 	switch f.event {
 	case pauseResume, reset:
 		f.callInWorkflow()
@@ -137,6 +138,13 @@ func (f *field) start() {
 }
 
 func (f *field) spawn(s setup) { f.workers = append(f.workers, s.spawn(f.T)) }
+
+// seen waits until the worker process has made a file.
+func (f *field) seen(file, missing string) {
+	for deadline := time.Now().Add(longest / 2); !exists(file); time.Sleep(5 * time.Millisecond) {
+		require.True(f, time.Now().Before(deadline), missing)
+	}
+}
 
 func (f *field) callStandalone() {
 	call, err := f.definition.burn.Submit(f.Context(), f.client, "")
@@ -167,17 +175,19 @@ func (f *field) callInWorkflow() {
 
 // reach waits until the call is in the cell's phase.
 func (f *field) reach() {
-	sign, missing := f.setup.Ledger, "the first body never started"
 	if f.waitsForLimit() {
-		sign, missing = f.setup.Waits, "the call never waited for the limit"
-	}
-	for deadline := time.Now().Add(longest / 2); !exists(sign); time.Sleep(5 * time.Millisecond) {
-		require.True(f, time.Now().Before(deadline), missing)
+		f.seen(f.setup.Waits, "the call never waited for the limit")
+	} else {
+		f.seen(f.setup.Ledger, "the first body never started")
 	}
 	// The body has started; its return, and the engine's answer, take
 	// milliseconds. A heartbeat, every third of a second, comes before the
 	// event or does not: both must hold, and the seed decides.
-	time.Sleep(150*time.Millisecond + time.Duration(f.random.Int64N(int64(500*time.Millisecond))))
+	spread := 500 * time.Millisecond
+	if f.phase == whileLimitServer {
+		spread = 300 * time.Millisecond // half a second after its hand-back it may be back
+	}
+	time.Sleep(150*time.Millisecond + time.Duration(f.random.Int64N(int64(spread))))
 }
 
 // strike makes the event happen, and brings a second worker where the first
@@ -194,7 +204,11 @@ func (f *field) strike() {
 		<-first.done
 		f.spawn(f.setup)
 	case killedInside:
-		<-first.done
+		select {
+		case <-first.done:
+		case <-time.After(longest / 2):
+			f.Fatal("the body that kills its worker never started")
+		}
 		f.spawn(f.setup)
 	case sigstop:
 		first.signal(syscall.SIGSTOP)

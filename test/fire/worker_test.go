@@ -61,9 +61,9 @@ type setup struct {
 	Taken bool
 	// HandedBack tells that the wait is to be seen on the server.
 	HandedBack bool
-	// Waits is a file that the process makes when a call waits, and Free one
-	// upon which it gives the unit back.
-	Waits, Free string
+	// Polls is a file that the process makes when it polls, Waits one that it
+	// makes when a call waits, and Free one upon which it gives the unit back.
+	Polls, Waits, Free string
 }
 
 // body is what the first body of a call does; later ones fail at once.
@@ -203,7 +203,13 @@ func work(encoded string) error {
 		}
 	}
 	worker.Register(w, d.Definition, b)
-	return w.Run(worker.InterruptCh())
+	if err := w.Start(); err != nil {
+		return err
+	}
+	touch(s.Polls)
+	<-worker.InterruptCh()
+	w.Stop()
+	return nil
 }
 
 // process is a worker process.
