@@ -1,8 +1,10 @@
 // Package fire proves the engine's promises about attempts with real worker
 // processes on a real server: killed, stopped, cut off, paused and shut down
-// while a body runs and while a call waits, in place and on the server.
+// while a body runs and while a call waits, for its next attempt or for a limit,
+// in place and on the server.
 //
 // Bodies are counted by a ledger, a file that every started body appends a
 // line to before anything else. Whatever happens, a call never starts more
-// than NumRetries+1 of them, and never hangs.
+// than NumRetries+1 of them, and never hangs. What it held of a limit, the next
+// call gets.
 package fire

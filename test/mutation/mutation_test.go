@@ -50,18 +50,24 @@ var mutations = map[string]mutation{
 	"limit-wait-unfenced.patch":          {"TestCrashTable/SIGSTOP" + waitsHere, 3, bodies},
 }
 
+// The engine moves on, and this is told before anybody runs the whole table.
+func TestPatchesApply(t *testing.T) {
+	t.Parallel()
+	for _, patch := range patches(t) {
+		git(t, "../..", "apply", "--check", patch)
+	}
+}
+
 func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 	t.Parallel()
-	git, err := exec.LookPath("git")
-	require.NoError(t, err, "git applies the patches; it is missing")
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
 	program, err := devserver.Find(t.Context(), os.Stderr)
 	require.NoError(t, err)
-	patches, err := filepath.Glob("testdata/*.patch")
-	require.NoError(t, err)
-	require.Len(t, patches, len(mutations))
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	for _, patch := range append(patches, "") {
+	for _, patch := range append(patches(t), "") {
 		name := filepath.Base(patch)
 		if patch == "" {
 			name = "unbroken"
@@ -76,12 +82,7 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 			if patch == "" {
 				m = mutation{cells: unbroken(), rounds: 1}
 			} else {
-				absolute, err := filepath.Abs(patch)
-				require.NoError(t, err)
-				apply := exec.CommandContext(t.Context(), git, "apply", absolute)
-				apply.Dir = dir
-				out, err := apply.CombinedOutput()
-				require.NoError(t, err, "the engine has changed: make the patch anew\n%s", out)
+				git(t, dir, "apply", patch)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
@@ -97,6 +98,25 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 			assert.Contains(t, string(out), m.says, "it failed for another reason\n%s", out)
 		})
 	}
+}
+
+// patches are the files of all mutations.
+func patches(t *testing.T) []string {
+	t.Helper()
+	dir, err := filepath.Abs("testdata")
+	require.NoError(t, err)
+	all, err := filepath.Glob(filepath.Join(dir, "*.patch"))
+	require.NoError(t, err)
+	require.Len(t, all, len(mutations))
+	return all
+}
+
+func git(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "git", args...)
+	command.Dir = dir
+	out, err := command.CombinedOutput()
+	require.NoError(t, err, "where the engine has changed, make the patch anew\n%s", out)
 }
 
 // unbroken are all cells that notice anything: without a patch they pass.
