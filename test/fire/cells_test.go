@@ -146,6 +146,9 @@ func (c *cell) setup() setup {
 	switch c.event {
 	case callTimeout:
 		s.CallTimeout = 3 * time.Second
+		if c.waitsForLimit() { // to its end, of which the answer gets a tenth
+			s.CallTimeout = 5 * time.Second
+		}
 	case killedInside:
 		s.Body = bodyKills
 	case ignores:
