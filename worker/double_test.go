@@ -102,7 +102,7 @@ func TestEngineHeartbeatsWhileItWaitsAlsoForMethodsThatDoThemselves(t *testing.T
 			return nil
 		}},
 		"validating": {func(string, retrypolicy.Attempt) error {
-			<-time.After(2500 * time.Millisecond)
+			<-time.After(5 * time.Second)
 			return nil
 		}},
 	} {
@@ -116,8 +116,8 @@ func TestEngineHeartbeatsWhileItWaitsAlsoForMethodsThatDoThemselves(t *testing.T
 				return "done", nil
 			}}
 			d := concurry.Define[*scripted]("Scripted", concurry.Options{
-				Retry:          retrypolicy.Policy{NumRetries: 3, Wait: 2500 * time.Millisecond, Jitter: retrypolicy.NoJitter, InPlace: time.Hour},
-				AttemptTimeout: time.Minute, HeartbeatTimeout: time.Second,
+				Retry:          retrypolicy.Policy{NumRetries: 3, Wait: 5 * time.Second, Jitter: retrypolicy.NoJitter, InPlace: time.Hour},
+				AttemptTimeout: time.Minute, HeartbeatTimeout: 3 * time.Second,
 			})
 			do := concurry.Method(d, "Do", (*scripted).Do, concurry.MethodOptions[string, string]{RetryUntil: validators})
 			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })

@@ -312,7 +312,7 @@ func TestEngineNotTheServerRaisesTheFinalErrorNearCallTimeout(t *testing.T) {
 			impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("the last word") }}
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry:       e.Policy(retrypolicy.Policy{NumRetries: 1000, Wait: 100 * time.Millisecond, Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter}),
-				CallTimeout: 2 * time.Second,
+				CallTimeout: 5 * time.Second,
 			})
 			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 			_, err := Run(t, e, d, do, impl, "")

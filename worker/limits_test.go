@@ -260,7 +260,7 @@ func TestWaitForLimitsEndsWithTheCall(t *testing.T) {
 			t.Parallel()
 			set := full(t)
 			d := activity.Define[*scripted]("Scripted", activity.Options{
-				Retry: e.Policy(retrypolicy.Policy{}), CallTimeout: 1500 * time.Millisecond, Limits: set, Requires: limits.Units{"c": 1},
+				Retry: e.Policy(retrypolicy.Policy{}), CallTimeout: 4 * time.Second, Limits: set, Requires: limits.Units{"c": 1},
 			})
 			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 			impl := &scripted{}
@@ -309,7 +309,7 @@ func TestWaitForLimitsEndsWithTheLastOutcome(t *testing.T) {
 					return "", errors.New("no disk")
 				}}
 				d := activity.Define[*scripted]("Scripted", activity.Options{
-					Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}), CallTimeout: 1500 * time.Millisecond,
+					Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}), CallTimeout: 4 * time.Second,
 					Limits: set, Requires: limits.Units{"r": 1},
 				})
 				do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{
@@ -370,7 +370,7 @@ func TestKeysOfCallsAreIndependent(t *testing.T) {
 		busy, err := keyed.For("tenant a").Acquire(t.Context(), limits.Units{"c": 1})
 		require.NoError(t, err)
 		defer busy.Release()
-		d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: 5 * time.Second, Limits: keyed, Requires: limits.Units{"c": 1}})
+		d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: 20 * time.Second, Limits: keyed, Requires: limits.Units{"c": 1}})
 		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(tenant string) string { return tenant }})
 		impl := &scripted{body: func(context.Context, int, string) (string, error) { return strconv.Itoa(keyed.Len()), nil }}
 		out, err := Run(t, e, d, do, impl, "tenant b")
@@ -407,7 +407,7 @@ func TestBadLimitsAreRefusedBeforeAnythingRuns(t *testing.T) {
 func TestLimitKeyThatPanicsEndsTheCall(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
-		d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: 5 * time.Second, Limits: limits.Worker(limits.Resource("c", 1))})
+		d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: 20 * time.Second, Limits: limits.Worker(limits.Resource("c", 1))})
 		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(string) string { panic("out of cheese") }})
 		impl := &scripted{}
 		_, err := Run(t, e, d, do, impl, "x")

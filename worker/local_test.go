@@ -306,7 +306,7 @@ func TestEngineRaisesTheFinalErrorOfALocalCallNearItsTimeout(t *testing.T) {
 	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("the last word") }}
 	d := activity.Define[*scripted]("Scripted", activity.Options{
 		Retry:       retrypolicy.Policy{NumRetries: 1000, Wait: 50 * time.Millisecond, Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter},
-		CallTimeout: time.Second,
+		CallTimeout: 3 * time.Second,
 	})
 	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 	_, err := runLocal(t, InPlace, d, do, impl, "")

@@ -272,7 +272,7 @@ func TestCallersScheduleToCloseTimeoutEndsTheCallWithItsLastError(t *testing.T) 
 			t.Parallel()
 			impl := &payments{charge: declines}
 			policy := retrypolicy.Policy{NumRetries: 1000, Wait: 100 * time.Millisecond, Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter}
-			own := workflow.ActivityOptions{ScheduleToCloseTimeout: 1500 * time.Millisecond}
+			own := workflow.ActivityOptions{ScheduleToCloseTimeout: 4 * time.Second}
 			_, err := receipt(t, shop(t, Client(t), impl, own, activity.Options{Retry: e.Policy(policy)}))
 			require.ErrorContains(t, err, "declined")
 			var timeout *temporal.TimeoutError

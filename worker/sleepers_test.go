@@ -58,7 +58,7 @@ func TestAtMostAQuarterOfTheSlotsSleepsAndTheServerGetsTheRest(t *testing.T) {
 		}
 		return in, nil
 	}}
-	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 1, Wait: 300 * time.Millisecond, Jitter: retrypolicy.NoJitter})
+	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 1, Wait: 900 * time.Millisecond, Jitter: retrypolicy.NoJitter})
 	w := worker.New(c, queue, worker.Options{MaxConcurrentActivityExecutionSize: slots, WorkerStopTimeout: time.Second})
 	worker.Register(w, d, impl)
 	require.NoError(t, w.Start())
@@ -79,7 +79,7 @@ func TestAtMostAQuarterOfTheSlotsSleepsAndTheServerGetsTheRest(t *testing.T) {
 	require.NotEmpty(t, naps)
 	slices.SortFunc(naps, func(a, b nap) int { return cmp.Compare(a.from.UnixNano(), b.from.UnixNano()) })
 	for i := 1; i < len(naps); i++ {
-		assert.False(t, naps[i].from.Before(naps[i-1].to.Add(-50*time.Millisecond)), "nap %d began during the one before: %v", i, naps)
+		assert.False(t, naps[i].from.Before(naps[i-1].to.Add(-600*time.Millisecond)), "nap %d began during the one before: %v", i, naps)
 	}
 }
 

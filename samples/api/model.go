@@ -25,7 +25,7 @@ const (
 const (
 	// leeway is how much longer one request may travel than another: the API
 	// counts when they arrive, and the limits when they leave.
-	leeway = 500 * time.Millisecond
+	leeway = time.Second
 	// tokenBudget leaves room for what answers on their way here have taken
 	// beyond the estimate.
 	tokenBudget = tokenQuota * 9 / 10
