@@ -14,7 +14,7 @@ import (
 
 // waitFor makes a request that has to wait; the channel is closed when it is
 // served.
-func waitFor(t *testing.T, ctx context.Context, set *limits.Set, units limits.Units) <-chan struct{} { //nolint:revive // t first
+func waitFor(t *testing.T, ctx context.Context, set *limits.Set, units limits.Units) <-chan struct{} {
 	t.Helper()
 	before := set.Snapshot().Waiting
 	served := make(chan struct{})
@@ -65,6 +65,7 @@ func TestWhoHoldsAResourceDoesNotWaitForThoseWhoWaitForIt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				set := limits.MustNew(limits.Resource("c", 1), limits.Rate("tokens", 10, time.Minute))
 				ctx, release := hold(t, set)
