@@ -50,10 +50,14 @@ type field struct {
 
 // runCell runs a cell once and returns how many bodies were started, and how
 // the call ended.
-func runCell(t *testing.T, c cell, seed uint64) (int, ending) {
+//
+// No more cells than starts has room for bring server and worker up at one time:
+// calls that run already would miss their heartbeats.
+func runCell(t *testing.T, c cell, seed uint64, starts chan struct{}) (int, ending) {
 	t.Helper()
 	f := &field{T: t, cell: c, setup: c.setup(), random: rand.New(rand.NewPCG(seed, seed))}
-	f.start()
+	f.start(starts)
+	f.call()
 	f.reach()
 	f.strike()
 	err := f.await()
@@ -104,8 +108,10 @@ func stoppedBy(err error) retrypolicy.Stop {
 	return stop
 }
 
-// start brings server, worker and call up.
-func (f *field) start() {
+// start brings server and worker up.
+func (f *field) start(starts chan struct{}) {
+	starts <- struct{}{}
+	defer func() { <-starts }()
 	if f.event == serverKilled {
 		srv, err := devserver.Start(f.Context(), devserver.Options{DBFilename: filepath.Join(f.TempDir(), "temporal.db")})
 		require.NoError(f, err)
@@ -129,6 +135,9 @@ func (f *field) start() {
 	}
 	f.spawn(first)
 	f.seen(f.setup.Polls, "the worker never started") // a call's time does not run until then
+}
+
+func (f *field) call() {
 	switch f.event {
 	case pauseResume, reset:
 		f.callInWorkflow()

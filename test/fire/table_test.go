@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,7 @@ func TestCrashTable(t *testing.T) {
 	t.Logf("seed %d", s)
 	var mu sync.Mutex
 	tallies := map[cell]*tally{}
+	starts := make(chan struct{}, runtime.GOMAXPROCS(0))
 	t.Cleanup(func() { summarise(tallies, s) })
 	for round := range *rounds {
 		for i, c := range cells() {
@@ -43,7 +45,7 @@ func TestCrashTable(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/%s/%d retries/round %d", c.event, c.phase, c.retries, round+1), func(t *testing.T) {
 				t.Parallel()
-				n, got := runCell(t, c, s+uint64(round*1000+i))
+				n, got := runCell(t, c, s+uint64(round*1000+i), starts)
 				mu.Lock()
 				defer mu.Unlock()
 				if tallies[c] == nil {
