@@ -275,23 +275,30 @@ func TestWaitForLimitsEndsWithTheCall(t *testing.T) {
 			}
 		})
 	}
-	t.Run("cancellation", func(t *testing.T) {
-		t.Parallel()
-		queue, c, set := Queue(t), Client(t), full(t)
-		d := activity.Define[*scripted]("Scripted", activity.Options{
-			Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second,
-			Limits: set, Requires: limits.Units{"c": 1},
+	// In place the heartbeats tell of it, or else the record with which the call
+	// goes to the server.
+	for name, waits := range map[string]struct{ inPlace, heartbeat time.Duration }{
+		"cancellation in place":   {time.Hour, time.Second},
+		"cancellation on the way": {time.Second, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			queue, c, set := Queue(t), Client(t), full(t)
+			d := activity.Define[*scripted]("Scripted", activity.Options{
+				Retry: retrypolicy.Policy{InPlace: waits.inPlace}, CallTimeout: time.Minute, HeartbeatTimeout: waits.heartbeat,
+				Limits: set, Requires: limits.Units{"c": 1},
+			})
+			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, &scripted{}) })
+			call := submit(t, c, do, queue, "x")
+			require.Eventually(t, func() bool { return set.Snapshot().Waiting == 1 }, 20*time.Second, 5*time.Millisecond)
+			require.NoError(t, call.Cancel(t.Context(), "enough"))
+			_, err := call.Get(t.Context())
+			var canceled *temporal.CanceledError
+			require.ErrorAs(t, err, &canceled)
+			assert.Zero(t, set.Snapshot().Waiting)
 		})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
-		Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, &scripted{}) })
-		call := submit(t, c, do, queue, "x")
-		require.Eventually(t, func() bool { return set.Snapshot().Waiting == 1 }, 20*time.Second, 5*time.Millisecond)
-		require.NoError(t, call.Cancel(t.Context(), "enough"))
-		_, err := call.Get(t.Context())
-		var canceled *temporal.CanceledError
-		require.ErrorAs(t, err, &canceled)
-		assert.Zero(t, set.Snapshot().Waiting)
-	})
+	}
 }
 
 // The call ends with its last outcome, and says that it was the limits.

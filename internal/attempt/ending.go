@@ -63,14 +63,25 @@ func (e *execution) handOver(ctx context.Context, cause error, delay time.Durati
 		}
 		return final(e.spec.end(&e.heart.journal, d, retrypolicy.StopCaller, "").Err)
 	}
+	if canceled := e.leave(ctx, "The journal of a call could not be recorded; the attempts of this server attempt count as lost."); canceled != nil {
+		return canceled
+	}
+	return handBack(cause, delay)
+}
+
+// leave records the journal before the server takes the call over. An error says
+// that the call was canceled instead: the server would make no other attempt, and
+// end it with the hand-back's error. lost is what there is to log where the
+// record fails.
+func (e *execution) leave(ctx context.Context, lost string) error {
 	err := e.recordLast(ctx)
 	switch {
 	case temporal.IsCanceledError(err) && ctx.Err() != nil:
 		return ctx.Err() // the SDK makes a cancellation of it
 	case err != nil && !isVerdict(err): // with a verdict the record has been taken all the same
-		e.out.Next.GetLogger(ctx).Warn("The journal of a call could not be recorded; the attempts of this server attempt count as lost.", "Error", err)
+		e.out.Next.GetLogger(ctx).Warn(lost, "Error", err)
 	}
-	return handBack(cause, delay)
+	return nil
 }
 
 // recordLast records the journal for the next server attempt, and that the

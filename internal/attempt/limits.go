@@ -358,8 +358,8 @@ func (e *execution) snooze(ctx context.Context, cause, last error) error {
 		delay = max(time.Until(e.call)/2, time.Millisecond)
 	}
 	e.out.Next.GetMetricsHandler(ctx).Counter(MetricLimitHandBacks).Inc(1)
-	if err := e.recordLast(ctx); err != nil && !isVerdict(err) {
-		e.out.Next.GetLogger(ctx).Warn("The journal of a call that waits for limits could not be recorded; the server attempt counts as lost.", "Error", err)
+	if canceled := e.leave(ctx, "The journal of a call that waits for limits could not be recorded; the server attempt counts as lost."); canceled != nil {
+		return canceled
 	}
 	if last == nil {
 		last = &limitError{err: cause}
