@@ -174,6 +174,12 @@ func newMethod[In, Out any](activityType, name string, options Options, own Meth
 		}
 		m.spec.Limits.Key = func(args []any) string { return own.LimitKey(unpack[In](args)) }
 	}
+	if own.RequiresOf != nil {
+		if options.Limits == nil {
+			return nil, named(activityType, &retrypolicy.FieldError{Field: "RequiresOf", Value: "a function", Allowed: "must be nil without Limits"})
+		}
+		m.spec.Limits.RequiresOf = func(args []any) limits.Units { return own.RequiresOf(unpack[In](args)) }
+	}
 	for _, t := range argumentTypes[In]() {
 		m.spec.CloneArgs = m.spec.CloneArgs || sharesMemory(t)
 	}

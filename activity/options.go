@@ -64,8 +64,8 @@ type Options struct {
 
 	// Limits bound what the methods hold and take at a time: see package
 	// limits. What a method requires is acquired before each of its attempts
-	// and released after it; methods can acquire more themselves, with
-	// limits.Acquire. A *limits.Declaration makes sets for each worker; a set
+	// and released after it; limits.Held is that in the method, to say how much
+	// was used. Methods can acquire more themselves, with limits.Acquire. A *limits.Declaration makes sets for each worker; a set
 	// that this program has made itself is shared by all who name it. Nil is no
 	// limits.
 	Limits limits.Source
@@ -98,6 +98,11 @@ type MethodOptions[In, Out any] struct {
 
 	// Requires replaces the definition's if it is not nil.
 	Requires limits.Units
+
+	// RequiresOf says what an attempt requires beside Requires, by the call's
+	// input, such as the tokens that a prompt takes. Keys that it leaves out
+	// are not required; units that can never be had end the call.
+	RequiresOf func(In) limits.Units
 
 	// LimitKey says which of several independent sets of Options.Limits a call
 	// is bound by, such as the tenant's. Nil is one set for all.

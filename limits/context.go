@@ -50,6 +50,17 @@ func TryAcquire(ctx context.Context, units Units) (Lease, error) {
 	return h.keep(h.limiter.TryAcquireFor(units, h.charge))
 }
 
+// Held is what was acquired for the work of ctx before it began: in a method
+// what its Requires and RequiresOf say, and call limits. Its Use says how much
+// was really used, its Metadata which member of a pool it is of. It is the zero
+// Lease where there is nothing.
+func Held(ctx context.Context) Lease {
+	if h := holderIn(ctx); h != nil {
+		return h.held
+	}
+	return Lease{}
+}
+
 // From is what Acquire acquires from; nil for a context without limits.
 func From(ctx context.Context) Limiter {
 	if h, err := holderOf(ctx); err == nil {

@@ -28,9 +28,9 @@ type execution struct {
 	heart heart
 	args  []any // of the running attempt
 
-	limiter   limits.Limiter // of the call; nil without limits
-	lease     limits.Lease   // of the running attempt
-	endLimits func()         // releases what the running body has acquired itself
+	needs     needs        // of the call; nothing without limits
+	lease     limits.Lease // of the running attempt
+	endLimits func()       // releases what the running body has acquired itself
 
 	place, call time.Time // see Room
 	opened      time.Time // when the execution began

@@ -113,8 +113,8 @@ func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInpu
 	c.number = e.heart.journal.Running // nobody else writes it now
 	defer c.cancel(context.Canceled)
 	var inner context.Context = c
-	if e.limiter != nil {
-		inner, e.endLimits = limits.Within(c, e.limiter, e.lease)
+	if e.needs.limiter != nil {
+		inner, e.endLimits = limits.Within(c, e.needs.limiter, e.lease)
 	}
 	defer e.unwatch()
 	if e.spec.AttemptTimeout <= 0 && e.host.Simulated == Real && !e.info.IsLocalActivity {

@@ -3,181 +3,11 @@ package attempt
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
-	"sync"
 	"time"
-
-	"go.temporal.io/sdk/interceptor"
 
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
-
-// Limits are what a method's attempts are bound by. The zero value is nothing.
-type Limits struct {
-	// Source is where the units are; nil for no limits.
-	Source limits.Source
-	// Requires is what the engine acquires before each attempt.
-	Requires limits.Units
-	// Key says which of several independent sets; nil is that of the empty key.
-	Key func(args []any) string
-}
-
-// acquires tells whether the engine has anything to acquire.
-func (l *Limits) acquires() bool {
-	return l.Source != nil && (len(l.Requires) > 0 || l.Source.Charging())
-}
-
-// of is where the units of one call are. open finds the sets of a declaration.
-func (l *Limits) of(args []any, open func(d *limits.Declaration) (*limits.Keyed, error)) (limiter limits.Limiter, err error) {
-	key := ""
-	if l.Key != nil {
-		if key, err = l.key(args); err != nil {
-			return nil, err
-		}
-	}
-	switch source := l.Source.(type) {
-	case *limits.Declaration:
-		keyed, err := open(source)
-		if err != nil {
-			return nil, err
-		}
-		return keyed.For(key), nil
-	case *limits.Keyed:
-		return source.For(key), nil
-	case limits.Limiter: // a set or a pool
-		return source, nil
-	default:
-		return nil, fmt.Errorf("limits: a %T is no source of limits", l.Source)
-	}
-}
-
-func (l *Limits) key(args []any) (key string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("limits: LimitKey panicked: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return l.Key(args), nil
-}
-
-// charge is what an attempt takes of call limits: a call is charged once.
-func charge(started int) limits.Charge {
-	if started == 0 {
-		return limits.ChargeCalls
-	}
-	return limits.ChargeAttempt
-}
-
-// errNoSession is the error of calls whose limits are a session's and which run
-// in none.
-var errNoSession = errors.New("limits: they are a session's, and the call runs in none: make it inside activity.InSession")
-
-// limitSets are the sets of one worker, and of the sessions on it.
-type limitSets struct {
-	mu       sync.Mutex
-	worker   map[*limits.Declaration]*limits.Keyed
-	sessions map[string]map[*limits.Declaration]*limits.Keyed
-}
-
-// open finds the sets of d for a call in a session, or in none, and makes them
-// where it is the first.
-func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clock) (*limits.Keyed, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.worker == nil {
-		s.worker = map[*limits.Declaration]*limits.Keyed{}
-	}
-	sets := s.worker
-	if d.Scope() == limits.ScopeSession || d.Scope() == limits.ScopeAny && session != "" {
-		if session == "" {
-			return nil, errNoSession
-		}
-		var open bool
-		if sets, open = s.sessions[session]; !open {
-			return nil, errSessionOver
-		}
-	}
-	if keyed, ok := sets[d]; ok {
-		return keyed, nil
-	}
-	keyed, err := d.Open(clock)
-	if err == nil {
-		sets[d] = keyed
-	}
-	return keyed, err
-}
-
-// errSessionOver is why the limits of a session are gone.
-var errSessionOver = errors.New("limits: the session has ended on this worker")
-
-func (s *limitSets) begin(session string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sessions == nil {
-		s.sessions = map[string]map[*limits.Declaration]*limits.Keyed{}
-	}
-	s.sessions[session] = map[*limits.Declaration]*limits.Keyed{}
-}
-
-// end takes everything away that was held in a session.
-func (s *limitSets) end(session string) {
-	s.mu.Lock()
-	sets := s.sessions[session]
-	delete(s.sessions, session)
-	s.mu.Unlock()
-	for _, keyed := range sets {
-		keyed.Close(errSessionOver)
-	}
-}
-
-// Limits are the sets of a declaration on this worker, made if there are none.
-func (h *Host) Limits(d *limits.Declaration) (*limits.Keyed, error) {
-	return h.sets.open(d, "", h.limitClock())
-}
-
-// limitClock is the clock of the host's sets: the real one, or the test
-// environment's.
-func (h *Host) limitClock() limits.Clock {
-	if h.Simulated == Real {
-		return limits.Clock{}
-	}
-	return limits.Clock{Now: h.Clock.Now, Sleep: h.Clock.Sleep}
-}
-
-// Names of the SDK's own activities that begin and end a session. The first one
-// runs as long as the session on a real worker, and returns at once in the test
-// environment.
-const (
-	sessionCreation   = "internalSessionCreationActivity"
-	sessionCompletion = "internalSessionCompletionActivity"
-)
-
-// sessionActivity notes the begin and end of sessions.
-type sessionActivity struct {
-	interceptor.ActivityInboundInterceptorBase
-	host *Host
-	ends bool // the session, when it is started
-}
-
-// ExecuteActivity implements interceptor.ActivityInboundInterceptor.
-func (s *sessionActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
-	session := ""
-	if len(in.Args) > 0 {
-		session, _ = in.Args[0].(string)
-	}
-	if s.ends {
-		s.host.sets.end(session)
-		return s.Next.ExecuteActivity(ctx, in)
-	}
-	s.host.sets.begin(session)
-	out, err := s.Next.ExecuteActivity(ctx, in)
-	if err != nil || s.host.Simulated == Real {
-		s.host.sets.end(session)
-	}
-	return out, err
-}
 
 // acquire takes what the next attempt requires. ok is false where the server
 // attempt ends here instead, with err.
@@ -186,19 +16,19 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 	if l.Source == nil {
 		return true, nil
 	}
-	if e.limiter == nil {
-		e.limiter, err = l.of(e.Args(), func(d *limits.Declaration) (*limits.Keyed, error) {
+	if e.needs.limiter == nil {
+		e.needs, err = l.of(e.Args(), func(d *limits.Declaration) (*limits.Keyed, error) {
 			return e.host.sets.open(d, e.spec.Session, e.host.limitClock())
 		})
 		if err != nil {
 			return false, final(err)
 		}
 	}
-	if !l.acquires() {
+	if !e.needs.acquires() {
 		return true, nil
 	}
 	how := charge(e.heart.journal.Started)
-	e.lease, err = e.limiter.TryAcquireFor(l.Requires, how)
+	e.lease, err = e.needs.limiter.TryAcquireFor(e.needs.units, how)
 	switch {
 	case err == nil:
 		return true, nil
@@ -222,7 +52,7 @@ func (e *execution) await(ctx context.Context, how limits.Charge, last error) (o
 	started := time.Now()
 	bound, until := e.patience(ctx, stays)
 	if bound < 0 {
-		err = &limits.WaitError{Err: until}
+		e.lease, err = e.lookAt(ctx, how, until)
 	} else {
 		e.lease, err = e.waitForLimits(ctx, how, bound, until)
 	}
@@ -304,7 +134,7 @@ func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound 
 	if !e.info.IsLocalActivity && e.host.Simulated == Real {
 		defer e.host.sleeping.Add(-1)
 		if e.host.sleeping.Add(1) > e.host.mostAsleep() && errors.Is(until, errServerWaits) {
-			return limits.Lease{}, &limits.WaitError{Err: until}
+			return e.lookAt(ctx, how, until)
 		}
 		stopping, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -323,7 +153,18 @@ func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound 
 		defer cancel()
 		ctx = timed
 	}
-	return e.limiter.AcquireFor(ctx, e.spec.Limits.Requires, how)
+	return e.needs.limiter.AcquireFor(ctx, e.needs.units, how)
+}
+
+// lookAt is a request that does not wait, because of until; its error says what
+// there was no room in.
+func (e *execution) lookAt(ctx context.Context, how limits.Charge, until error) (limits.Lease, error) {
+	if e.host.Simulated != Real { // whose clock a request moves
+		return limits.Lease{}, &limits.WaitError{Err: until}
+	}
+	over, cancel := context.WithCancelCause(ctx)
+	cancel(until)
+	return e.needs.limiter.AcquireFor(over, e.needs.units, how)
 }
 
 // release ends what the attempt holds, and what its body has acquired itself

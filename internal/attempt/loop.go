@@ -43,7 +43,7 @@ type Loop[In, Out any] struct {
 	Open func(d *limits.Declaration) (*limits.Keyed, error)
 
 	journal Journal
-	limiter limits.Limiter
+	needs   needs
 	lease   limits.Lease // of the running attempt
 	start   time.Time
 	end     time.Time // of the call; zero is none
@@ -126,12 +126,12 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 	if s.Source == nil {
 		return nil
 	}
-	if l.limiter == nil {
+	if l.needs.limiter == nil {
 		open := l.Open
 		if open == nil {
 			open = (*limits.Declaration).InProcess
 		}
-		limiter, err := s.of(l.Args(), func(d *limits.Declaration) (*limits.Keyed, error) {
+		needs, err := s.of(l.Args(), func(d *limits.Declaration) (*limits.Keyed, error) {
 			if d.Scope() == limits.ScopeSession {
 				return nil, errNoSession
 			}
@@ -140,9 +140,9 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.limiter = limiter
+		l.needs = needs
 	}
-	if !s.acquires() {
+	if !l.needs.acquires() {
 		return nil
 	}
 	if most := l.Spec.Retry.MaxElapsed; most > 0 && l.journal.Started > 0 {
@@ -151,7 +151,7 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 		ctx = timed
 	}
 	var err error
-	l.lease, err = l.limiter.AcquireFor(ctx, s.Requires, charge(l.journal.Started))
+	l.lease, err = l.needs.limiter.AcquireFor(ctx, l.needs.units, charge(l.journal.Started))
 	return err
 }
 
@@ -235,8 +235,8 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 		c.Context, c.previous, c.number = ctx, slices.Clip(l.journal.Outcomes), l.journal.Running
 		ctx = c
 	}
-	if l.limiter != nil {
-		inner, release := limits.Within(ctx, l.limiter, l.lease)
+	if l.needs.limiter != nil {
+		inner, release := limits.Within(ctx, l.needs.limiter, l.lease)
 		defer release()
 		ctx = inner
 	}

@@ -39,17 +39,20 @@ const (
 // bursts of up to twice as many.
 func declare(window time.Duration) (*activity.Definition[*Model], *activity.MethodHandle[*Model, Question, Answer]) {
 	model := activity.Define[*Model]("Model", activity.Options{
-		CallTimeout: 10*window + time.Minute, // an attempt waits for its tokens
+		CallTimeout: 10*window + time.Minute,
 		Limits: limits.Worker(
 			limits.Rate("requests", requestQuota, window+leeway),
 			limits.Rate("tokens", tokenBudget, window+leeway),
 		),
+		Requires: limits.Units{"requests": 1}, // of every attempt
 		Retry: retrypolicy.Policy{
 			NumRetries: 10,
 			RetryOn:    []retrypolicy.Filter{retrypolicy.If(busy), retrypolicy.ErrorAs[*net.OpError]()},
 		},
 	})
-	return model, activity.Method(model, "Ask", (*Model).Ask, activity.MethodOptions[Question, Answer]{})
+	return model, activity.Method(model, "Ask", (*Model).Ask, activity.MethodOptions[Question, Answer]{
+		RequiresOf: func(q Question) limits.Units { return limits.Units{"tokens": q.tokens()} }, // beside that
+	})
 }
 
 // Question is what the model is asked.
@@ -74,23 +77,18 @@ type Model struct {
 	HTTP *http.Client
 }
 
-// Ask asks a question when there is room for it. The request and its tokens are
-// acquired together: a request that was acquired first, and waited for tokens
-// then, would be counted long before it is made. So the method does it itself,
-// and nothing stands in MethodOptions.Requires.
+// Ask asks a question. There is room for it: a request and its tokens have been
+// acquired.
 func (m *Model) Ask(ctx context.Context, q Question) (Answer, error) {
-	lease, err := limits.Acquire(ctx, limits.Units{"requests": 1, "tokens": q.tokens()})
-	if err != nil {
-		return Answer{}, err
-	}
+	held := limits.Held(ctx)
 	answer, err := m.post(ctx, q)
 	if busy(err, retrypolicy.Attempt{}) {
-		return Answer{}, errors.Join(err, lease.Use(limits.Units{"tokens": 0})) // it was a request all the same
+		return Answer{}, errors.Join(err, held.Use(limits.Units{"tokens": 0})) // it was a request all the same
 	}
 	if err != nil {
 		return Answer{}, err // perhaps it was answered: the estimate stays
 	}
-	return answer, lease.Use(limits.Units{"tokens": answer.Tokens}) // fewer are given back, more are charged
+	return answer, held.Use(limits.Units{"tokens": answer.Tokens}) // fewer are given back, more are charged
 }
 
 // post is one request. An API that is busy says when to come back, and the

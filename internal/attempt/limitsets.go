@@ -1,0 +1,120 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"go.temporal.io/sdk/interceptor"
+
+	"github.com/concurry-go/concurry/limits"
+)
+
+// errNoSession is the error of calls whose limits are a session's and which run
+// in none.
+var errNoSession = errors.New("limits: they are a session's, and the call runs in none: make it inside activity.InSession")
+
+// limitSets are the sets of one worker, and of the sessions on it.
+type limitSets struct {
+	mu       sync.Mutex
+	worker   map[*limits.Declaration]*limits.Keyed
+	sessions map[string]map[*limits.Declaration]*limits.Keyed
+}
+
+// open finds the sets of d for a call in a session, or in none, and makes them
+// where it is the first.
+func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clock) (*limits.Keyed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.worker == nil {
+		s.worker = map[*limits.Declaration]*limits.Keyed{}
+	}
+	sets := s.worker
+	if d.Scope() == limits.ScopeSession || d.Scope() == limits.ScopeAny && session != "" {
+		if session == "" {
+			return nil, errNoSession
+		}
+		var open bool
+		if sets, open = s.sessions[session]; !open {
+			return nil, errSessionOver
+		}
+	}
+	if keyed, ok := sets[d]; ok {
+		return keyed, nil
+	}
+	keyed, err := d.Open(clock)
+	if err == nil {
+		sets[d] = keyed
+	}
+	return keyed, err
+}
+
+// errSessionOver is why the limits of a session are gone.
+var errSessionOver = errors.New("limits: the session has ended on this worker")
+
+func (s *limitSets) begin(session string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sessions == nil {
+		s.sessions = map[string]map[*limits.Declaration]*limits.Keyed{}
+	}
+	s.sessions[session] = map[*limits.Declaration]*limits.Keyed{}
+}
+
+// end takes everything away that was held in a session.
+func (s *limitSets) end(session string) {
+	s.mu.Lock()
+	sets := s.sessions[session]
+	delete(s.sessions, session)
+	s.mu.Unlock()
+	for _, keyed := range sets {
+		keyed.Close(errSessionOver)
+	}
+}
+
+// Limits are the sets of a declaration on this worker, made if there are none.
+func (h *Host) Limits(d *limits.Declaration) (*limits.Keyed, error) {
+	return h.sets.open(d, "", h.limitClock())
+}
+
+// limitClock is the clock of the host's sets: the real one, or the test
+// environment's.
+func (h *Host) limitClock() limits.Clock {
+	if h.Simulated == Real {
+		return limits.Clock{}
+	}
+	return limits.Clock{Now: h.Clock.Now, Sleep: h.Clock.Sleep}
+}
+
+// Names of the SDK's own activities that begin and end a session. The first one
+// runs as long as the session on a real worker, and returns at once in the test
+// environment.
+const (
+	sessionCreation   = "internalSessionCreationActivity"
+	sessionCompletion = "internalSessionCompletionActivity"
+)
+
+// sessionActivity notes the begin and end of sessions.
+type sessionActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+	host *Host
+	ends bool // the session, when it is started
+}
+
+// ExecuteActivity implements interceptor.ActivityInboundInterceptor.
+func (s *sessionActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	session := ""
+	if len(in.Args) > 0 {
+		session, _ = in.Args[0].(string)
+	}
+	if s.ends {
+		s.host.sets.end(session)
+		return s.Next.ExecuteActivity(ctx, in)
+	}
+	s.host.sets.begin(session)
+	out, err := s.Next.ExecuteActivity(ctx, in)
+	if err != nil || s.host.Simulated == Real {
+		s.host.sets.end(session)
+	}
+	return out, err
+}

@@ -1,0 +1,111 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/concurry-go/concurry/activity"
+	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/limits"
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// requiring is a method that requires one unit of c, and tokens by its input.
+func requiring(e Engine, source limits.Source, requiresOf func(string) limits.Units) (*activity.Definition[*scripted], *scriptedHandle) {
+	d := activity.Define[*scripted]("Scripted", activity.Options{
+		Retry: e.Policy(retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}), CallTimeout: time.Minute,
+		Limits: source, Requires: limits.Units{"c": 1},
+	})
+	return d, activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{RequiresOf: requiresOf})
+}
+
+func TestAttemptsRequireWhatTheirInputNeedsAndSayWhatTheyUsed(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		set := limits.MustNew(limits.Resource("c", 3), limits.Rate("tokens", 100, time.Hour))
+		impl := &scripted{body: func(ctx context.Context, n int, in string) (string, error) {
+			assert.Equal(t, limits.Units{"c": 2, "tokens": len(in)}, limits.Held(ctx).Units())
+			if n == 1 {
+				return "", errors.New("once more")
+			}
+			return "ok", limits.Held(ctx).Use(limits.Units{"tokens": 2})
+		}}
+		d, do := requiring(e, set, func(in string) limits.Units { return limits.Units{"c": 1, "tokens": len(in)} })
+		out, err := Run(t, e, d, do, impl, "seven..")
+		require.NoError(t, err)
+		assert.Equal(t, "ok", out)
+		usage := set.Snapshot().Limits
+		assert.Zero(t, usage[0].InUse)
+		assert.InDelta(t, 7+2, usage[1].InUse, 0, "the estimate of the failed attempt, and what the other used")
+	})
+}
+
+func TestInputThatNeedsNothingMoreRequiresTheRest(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		set := limits.MustNew(limits.Resource("c", 3), limits.Rate("tokens", 100, time.Hour))
+		impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+			assert.Equal(t, limits.Units{"c": 1}, limits.Held(ctx).Units())
+			return "ok", nil
+		}}
+		d, do := requiring(e, set, func(string) limits.Units { return nil })
+		_, err := Run(t, e, d, do, impl, "")
+		require.NoError(t, err)
+	})
+}
+
+func TestInputThatNeedsTheImpossibleEndsTheCallAndNamesIt(t *testing.T) {
+	t.Parallel()
+	for want, f := range map[string]func(string) limits.Units{
+		`units of "tokens" 101: must be from 1 to 100`: func(string) limits.Units { return limits.Units{"tokens": 101} },
+		`units of "c" -1: must be from 1 to 3`:         func(string) limits.Units { return limits.Units{"c": -1} },
+		`units of "tokens" 0: must be from 1 to 100`:   func(string) limits.Units { return limits.Units{"tokens": 0} },
+		`units of "d" 1: no such key`:                  func(string) limits.Units { return limits.Units{"d": 1} },
+		"RequiresOf panicked: out of cheese":           func(string) limits.Units { panic("out of cheese") },
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			for _, e := range []Engine{Sync, InPlace} {
+				set := limits.MustNew(limits.Resource("c", 3), limits.Rate("tokens", 100, time.Hour))
+				impl := &scripted{}
+				d, do := requiring(e, set, f)
+				_, err := Run(t, e, d, do, impl, "")
+				require.ErrorContains(t, err, want)
+				assert.Zero(t, impl.started.Load())
+				assert.Zero(t, set.Snapshot().Leases)
+			}
+		})
+	}
+	d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: time.Minute})
+	_, err := activity.NewMethod(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{RequiresOf: func(string) limits.Units { return nil }})
+	require.ErrorContains(t, err, `Scripted.Do: RequiresOf "a function": must be nil without Limits`)
+}
+
+// A pool's member is known where its account is needed.
+func TestHeldTellsWhichMemberOfAPoolAnAttemptHas(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		account := func(name string) limits.Member {
+			return limits.Member{Set: limits.MustNew(limits.Resource("c", 1)), Metadata: name}
+		}
+		pool, err := limits.NewPool(account("first"), account("second"))
+		require.NoError(t, err)
+		busy, err := pool.TryAcquire(limits.Units{"c": 1})
+		require.NoError(t, err)
+		defer busy.Release()
+		impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+			name, _ := limits.Held(ctx).Metadata().(string)
+			return name, nil
+		}}
+		d, do := limited(e, pool, limits.Units{"c": 1}, retrypolicy.Policy{})
+		out, err := Run(t, e, d, do, impl, "")
+		require.NoError(t, err)
+		assert.Equal(t, "second", out)
+	})
+	assert.Zero(t, limits.Held(t.Context()))
+}
