@@ -201,16 +201,18 @@ func (s *Set) take(amounts []amount, now int64) {
 		switch {
 		case a.units == 0:
 		case l.meter != nil:
-			a.mark = l.meter.take(now, a.units)
+			l.meter.take(now, a, a.units)
 		case l.resource:
 			l.held += a.units
+		default:
+			a.mark = uncharged
 		}
 	}
 	s.opened++
 }
 
 // give ends what amounts hold. Rates stay charged with what was taken, unless
-// it is undone.
+// that is undone.
 func (s *Set) give(amounts []amount, undo bool) {
 	for i := range s.limits {
 		l, a := &s.limits[i], &amounts[i]
@@ -218,8 +220,8 @@ func (s *Set) give(amounts []amount, undo bool) {
 		case a.units == 0:
 		case l.resource:
 			l.held -= a.units
-		case undo && l.meter != nil:
-			l.meter.adjust(s.now(), a.mark, a.units, 0)
+		case undo && a.mark != uncharged:
+			l.charged().back(s.now(), a, a.units)
 		}
 	}
 }

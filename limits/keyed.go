@@ -158,6 +158,8 @@ func (k *Keyed) schedule() {
 	k.timer.Reset(in)
 }
 
+// sweep forgets the keys whose time has come, unless a resize, or a clock that is
+// not this one, has changed that.
 func (k *Keyed) sweep() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -165,10 +167,20 @@ func (k *Keyed) sweep() {
 	for len(k.idle) > 0 && k.idle[0].until <= now {
 		s := k.idle[0]
 		k.busy(s)
-		delete(k.sets, s.key)
+		switch fresh, idle := s.set.freshIn(); {
+		case !idle: // it will tell when it is
+		case fresh <= 0:
+			delete(k.sets, s.key)
+		default:
+			s.until = now + int64(max(fresh, soonest))
+			heap.Push(&k.idle, s)
+		}
 	}
 	k.schedule()
 }
+
+// soonest is how long a key that could not be forgotten is left alone at least.
+const soonest = 10 * time.Millisecond
 
 // freshIn is how long it takes, if nothing happens, until the set is as good as
 // new. idle tells whether nobody holds or waits for anything.
@@ -181,7 +193,7 @@ func (s *Set) freshIn() (d time.Duration, idle bool) {
 	now := s.now()
 	fresh := now
 	for i := range s.limits {
-		if m := s.limits[i].meter; m != nil {
+		if m := s.limits[i].charged(); m != nil {
 			fresh = max(fresh, m.fresh(now))
 		}
 	}

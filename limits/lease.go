@@ -22,7 +22,7 @@ type grant struct {
 	set     *Set
 	state   atomic.Uint64 // the generation, and pinned
 	amounts []amount
-	few     [2]amount
+	few     [1]amount
 	turn    *turn // to wait for it; kept for the next time
 }
 
@@ -33,8 +33,9 @@ const (
 
 // amount is what a lease has of one limit.
 type amount struct {
-	units int64
-	mark  uint64 // see meter
+	units   int64
+	charged int64  // those of a rate that can be given back
+	mark    uint64 // where the meter finds them
 }
 
 // newGrant is one that nobody else has.
@@ -91,8 +92,8 @@ func (l Lease) occupies(s *Set) bool {
 // for anybody, and does nothing if the lease has been released already.
 func (l Lease) Release() { l.end(false) }
 
-// Undo is Release that also gives back everything taken of rates, call limits
-// included, as if it had never been acquired.
+// Undo is Release that also gives back what was taken of rates, call limits
+// included, as far as time has not given it back already.
 func (l Lease) Undo() { l.end(true) }
 
 func (l Lease) end(undo bool) {
@@ -137,15 +138,16 @@ func (s *Set) giveBack(g *grant, undo bool) {
 
 // endContexts ends the contexts that depend on a lease.
 func (s *Set) endContexts(g *grant, cause error) {
-	for _, cancel := range s.contexts[g] {
-		cancel(cause)
+	for c := range s.contexts[g] {
+		c.end(cause)
 	}
 	delete(s.contexts, g)
 }
 
 // Use says how much was really used of the rates, in all so far: what was
-// acquired and not used is given back, what was used beyond it, or without being
-// acquired, counts too, and later requests wait for it. Of resources no more can
+// acquired and not used is given back, as far as time has not given it back
+// already; what was used beyond it, or without being acquired, counts from now
+// on, and later requests wait for it. Of resources no more can
 // be used than is held. Keys that are not named are not changed.
 //
 // Errors: a *UnitsError for a key that the set does not have, a negative
@@ -169,13 +171,17 @@ func (l Lease) Use(used Units) error {
 	for i := range s.limits {
 		b, a := &s.limits[i], &amounts[i]
 		n, ok := used[b.Key]
-		if !ok || b.meter == nil {
+		switch {
+		case !ok || b.resource:
 			continue
-		}
-		if a.units == 0 { // it was not acquired
-			a.mark = b.meter.take(now, int64(n))
-		} else {
-			b.meter.adjust(now, a.mark, a.units, int64(n))
+		case int64(n) < a.units && a.mark != uncharged:
+			b.charged().back(now, a, a.units-int64(n))
+		case b.meter == nil:
+			a.mark = uncharged
+		case a.units == 0 || a.mark == uncharged: // it was not acquired
+			b.meter.take(now, a, int64(n))
+		case int64(n) > a.units:
+			b.meter.more(now, a, int64(n)-a.units)
 		}
 		a.units = int64(n)
 	}
@@ -213,6 +219,7 @@ func (s *Set) checkUse(used Units, amounts []amount) error {
 // as its cause: for work that must not go on without the lease.
 func (l Lease) Context(parent context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
+	c := &dependent{cancel}
 	if l.grant == nil {
 		cancel(ErrReleased)
 		return ctx
@@ -225,13 +232,26 @@ func (l Lease) Context(parent context.Context) context.Context {
 		cancel(fmt.Errorf("%w: %w", ErrLost, s.closed))
 	case l.pin():
 		if s.contexts == nil {
-			s.contexts = map[*grant][]context.CancelCauseFunc{}
+			s.contexts = map[*grant]map[*dependent]struct{}{}
 		}
-		s.contexts[l.grant] = append(s.contexts[l.grant], cancel)
+		if s.contexts[l.grant] == nil {
+			s.contexts[l.grant] = map[*dependent]struct{}{}
+		}
+		s.contexts[l.grant][c] = struct{}{}
+		context.AfterFunc(ctx, func() { s.forget(l.grant, c) }) // parent may end first
 	default:
 		cancel(ErrReleased)
 	}
 	return ctx
+}
+
+// dependent is a context that depends on a lease.
+type dependent struct{ end context.CancelCauseFunc }
+
+func (s *Set) forget(g *grant, c *dependent) {
+	s.lock()
+	defer s.unlock()
+	delete(s.contexts[g], c)
 }
 
 // Units are what the lease holds, and has taken of rates, by key; nil once it

@@ -11,10 +11,13 @@ type meter interface {
 	// when is the earliest time, from now on, at which n more units are within
 	// the rate, if nothing else is taken or given back until then.
 	when(now, n int64) int64
-	// take notes n units taken now; the mark finds them again.
-	take(now, n int64) (mark uint64)
-	// adjust makes the units taken under a mark more or fewer.
-	adjust(now int64, mark uint64, from, to int64)
+	// take notes n units, taken now by a.
+	take(now int64, a *amount, n int64)
+	// more notes n more, taken now by one that has taken some.
+	more(now int64, a *amount, n int64)
+	// back notes that a gives n units back, as far as they still count: what
+	// time has given back already is not given back again.
+	back(now int64, a *amount, n int64)
 	// resize gives the rate another capacity. What was taken stays taken.
 	resize(now int64, l *Limit)
 	// used is how many units count against the capacity.
@@ -32,13 +35,9 @@ func newMeter(l *Limit) meter {
 	case FixedWindow:
 		return &fixedWindow{window: int64(l.Window), capacity: int64(l.Capacity)}
 	case TokenBucket, GCRA:
-		b := &bucket{}
-		b.set(l)
-		return b
+		return newBucket(l)
 	case LeakyBucket:
-		b := &leakyBucket{}
-		b.set(l)
-		return b
+		return &leakyBucket{drain{pace: paceOf(l)}}
 	default:
 		return &slidingWindow{window: int64(l.Window), capacity: int64(l.Capacity)}
 	}
@@ -85,7 +84,7 @@ func (w *slidingWindow) when(now, n int64) int64 {
 	return now
 }
 
-func (w *slidingWindow) take(now, n int64) uint64 {
+func (w *slidingWindow) take(now int64, a *amount, n int64) {
 	w.expire(now)
 	if w.n == len(w.log) {
 		grown := make([]taken, max(2*len(w.log), 8))
@@ -97,17 +96,35 @@ func (w *slidingWindow) take(now, n int64) uint64 {
 	w.n++
 	*w.at(w.n - 1) = taken{now, n}
 	w.sum += n
-	return w.seq + uint64(w.n) - 1
+	a.mark, a.charged = w.seq+uint64(w.n)-1, n
 }
 
-func (w *slidingWindow) adjust(now int64, mark uint64, from, to int64) {
+// of is what was taken under a's mark; nil if it has left the window.
+func (w *slidingWindow) of(a *amount) *taken {
+	if i := a.mark - w.seq; a.mark >= w.seq && i < uint64(w.n) {
+		return w.at(int(i))
+	}
+	return nil
+}
+
+func (w *slidingWindow) more(now int64, a *amount, n int64) {
 	w.expire(now)
-	switch {
-	case mark >= w.seq:
-		w.at(int(mark - w.seq)).units += to - from
-		w.sum += to - from
-	case to > from: // it has left the window, but what was used beyond has not
-		w.take(now, to-from)
+	if t := w.of(a); t != nil && t.at == now {
+		t.units += n
+		w.sum += n
+		a.charged += n
+		return
+	}
+	w.take(now, a, n)
+}
+
+func (w *slidingWindow) back(now int64, a *amount, n int64) {
+	w.expire(now)
+	if t := w.of(a); t != nil {
+		n = min(n, a.charged)
+		t.units -= n
+		w.sum -= n
+		a.charged -= n
 	}
 }
 
@@ -169,16 +186,28 @@ func (w *fixedWindow) begin(units int64) int64 {
 	return (w.index + windows) * w.window
 }
 
-func (w *fixedWindow) take(now, n int64) uint64 {
+func (w *fixedWindow) take(now int64, a *amount, n int64) {
 	w.roll(now)
 	w.count += n
-	return uint64(w.index)
+	a.mark, a.charged = uint64(w.index), n
 }
 
-func (w *fixedWindow) adjust(now int64, mark uint64, from, to int64) {
+func (w *fixedWindow) more(now int64, a *amount, n int64) {
 	w.roll(now)
-	if to > from || mark == uint64(w.index) {
-		w.count = max(w.count+to-from, 0)
+	charged := a.charged
+	if a.mark != uint64(w.index) {
+		charged = 0
+	}
+	w.take(now, a, n)
+	a.charged += charged
+}
+
+func (w *fixedWindow) back(now int64, a *amount, n int64) {
+	w.roll(now)
+	if a.mark == uint64(w.index) {
+		n = min(n, a.charged)
+		w.count = max(w.count-n, 0)
+		a.charged -= n
 	}
 }
 
@@ -270,6 +299,14 @@ func (m moment) notBefore(now int64) moment {
 	return m
 }
 
+// least is the earlier of two moments.
+func least(a, b moment) moment {
+	if a.ns < b.ns || a.ns == b.ns && a.rest < b.rest {
+		return a
+	}
+	return b
+}
+
 // move is m for another pace, with the same number of units between now and m.
 func (p *pace) move(m moment, now int64, to *pace) moment {
 	if m.ns < now {
@@ -286,6 +323,18 @@ func (p *pace) move(m moment, now int64, to *pace) moment {
 	return moved
 }
 
+// wholeUnits is how many units go in a time.
+func (p *pace) wholeUnits(m moment) int64 {
+	high, low := bits.Mul64(uint64(m.ns), p.capacity)
+	low, carry := bits.Add64(low, m.rest, 0)
+	per := p.window * scale // at most 2^55 · 2^20
+	if over, _ := bits.Mul64(p.window, scale); over > 0 || high+carry >= per {
+		return 0
+	}
+	n, _ := bits.Div64(high+carry, low, per)
+	return int64(min(n, MostCapacity))
+}
+
 // usedBy is how many units lie between now and m.
 func (p *pace) usedBy(m moment, now int64) float64 {
 	if m.ns < now {
@@ -294,16 +343,67 @@ func (p *pace) usedBy(m moment, now int64) float64 {
 	return (float64(m.ns-now) + float64(m.rest)/float64(p.capacity)) * float64(p.capacity) / scale / float64(p.window)
 }
 
-// bucket is the token bucket and GCRA: full is when the bucket is full again,
+// drain is what both buckets are: units that go away at a pace, one after the
+// other. A mark is when those have gone that are charged to it.
+type drain struct {
+	pace
+	empty moment // when all have gone
+}
+
+func (d *drain) take(now int64, a *amount, n int64) {
+	d.empty = d.add(d.empty.notBefore(now), d.units(n))
+	a.mark, a.charged = uint64(d.empty.up()), n
+}
+
+// left is how long what a has taken needs to go, at most n units of it.
+func (d *drain) left(now int64, a *amount, n int64) moment {
+	begin := moment{ns: now}
+	own := d.sub(moment{ns: int64(a.mark)}.notBefore(now), begin)
+	return least(least(d.units(min(n, a.charged)), own), d.sub(d.empty.notBefore(now), begin))
+}
+
+// more puts what is left of a behind all others, with the n more.
+func (d *drain) more(now int64, a *amount, n int64) {
+	left := d.left(now, a, a.charged)
+	rest := a.charged
+	if left != d.units(rest) {
+		rest = min(d.wholeUnits(left), rest)
+	}
+	d.take(now, a, n)
+	a.charged += rest
+}
+
+func (d *drain) back(now int64, a *amount, n int64) {
+	left := d.left(now, a, n)
+	d.empty = d.sub(d.empty.notBefore(now), left)
+	a.mark = uint64(d.sub(moment{ns: int64(a.mark)}, left).up())
+	a.charged -= min(n, a.charged)
+}
+
+func (d *drain) resize(now int64, l *Limit) {
+	old := d.pace
+	d.pace = paceOf(l)
+	d.empty = old.move(d.empty, now, &d.pace)
+}
+
+func (d *drain) used(now int64) float64 { return d.usedBy(d.empty, now) }
+func (d *drain) fresh(now int64) int64  { return max(d.empty.up(), now) }
+
+// bucket is the token bucket and GCRA: empty is when it is full of tokens again,
 // or the theoretical arrival time. It holds Burst tokens, which the tolerance
 // says in time.
 type bucket struct {
-	pace
-	full, tolerance moment
+	drain
+	tolerance moment
 }
 
-func (b *bucket) set(l *Limit) {
-	b.pace = paceOf(l)
+func newBucket(l *Limit) *bucket {
+	b := &bucket{drain: drain{pace: paceOf(l)}}
+	b.tolerate(l)
+	return b
+}
+
+func (b *bucket) tolerate(l *Limit) {
 	burst := l.Capacity
 	if l.Burst > 0 {
 		burst = l.Burst
@@ -312,60 +412,16 @@ func (b *bucket) set(l *Limit) {
 }
 
 func (b *bucket) when(now, n int64) int64 {
-	due := b.sub(b.add(b.full.notBefore(now), b.units(n)), b.tolerance)
+	due := b.sub(b.add(b.empty.notBefore(now), b.units(n)), b.tolerance)
 	return max(due.up(), now)
 }
 
-func (b *bucket) take(now, n int64) uint64 {
-	b.full = b.add(b.full.notBefore(now), b.units(n))
-	return 0
-}
-
-func (b *bucket) adjust(now int64, _ uint64, from, to int64) {
-	if to >= from {
-		b.full = b.add(b.full.notBefore(now), b.units(to-from))
-		return
-	}
-	b.full = b.sub(b.full, b.units(from-to))
-}
-
 func (b *bucket) resize(now int64, l *Limit) {
-	old := b.pace
-	b.set(l)
-	b.full = old.move(b.full, now, &b.pace)
+	b.drain.resize(now, l)
+	b.tolerate(l)
 }
 
-func (b *bucket) used(now int64) float64 { return b.usedBy(b.full, now) }
-func (b *bucket) fresh(now int64) int64  { return max(b.full.up(), now) }
+// leakyBucket is a queue with a hole.
+type leakyBucket struct{ drain }
 
-// leakyBucket is a queue with a hole: next is when it has run empty.
-type leakyBucket struct {
-	pace
-	next moment
-}
-
-func (b *leakyBucket) set(l *Limit) { b.pace = paceOf(l) }
-
-func (b *leakyBucket) when(now, _ int64) int64 { return max(b.next.up(), now) }
-
-func (b *leakyBucket) take(now, n int64) uint64 {
-	b.next = b.add(b.next.notBefore(now), b.units(n))
-	return 0
-}
-
-func (b *leakyBucket) adjust(now int64, _ uint64, from, to int64) {
-	if to >= from {
-		b.next = b.add(b.next.notBefore(now), b.units(to-from))
-		return
-	}
-	b.next = b.sub(b.next, b.units(from-to))
-}
-
-func (b *leakyBucket) resize(now int64, l *Limit) {
-	old := b.pace
-	b.set(l)
-	b.next = old.move(b.next, now, &b.pace)
-}
-
-func (b *leakyBucket) used(now int64) float64 { return b.usedBy(b.next, now) }
-func (b *leakyBucket) fresh(now int64) int64  { return max(b.next.up(), now) }
+func (b *leakyBucket) when(now, _ int64) int64 { return max(b.empty.up(), now) }

@@ -17,15 +17,18 @@ import (
 type model interface {
 	// admits tells whether n units are within the rate now.
 	admits(now, n int64) bool
+	// take is what a lease takes first; the number finds it again.
 	take(now, n int64) int
-	// adjust changes what was taken under a mark.
-	adjust(now int64, mark int, from, to int64)
+	// adjust changes what a lease has taken: more is taken now, less given back
+	// as far as it has not gone by itself.
+	adjust(now int64, lease int, from, to int64)
 }
 
 // logModel is the sliding window: everything that was ever taken.
 type logModel struct {
 	window, capacity int64
 	log              []taken
+	leases           []int // what of the log each has taken last
 }
 
 func (m *logModel) sum(now int64) (sum int64) {
@@ -41,14 +44,20 @@ func (m *logModel) admits(now, n int64) bool { return m.sum(now)+n <= m.capacity
 
 func (m *logModel) take(now, n int64) int {
 	m.log = append(m.log, taken{now, n})
-	return len(m.log) - 1
+	m.leases = append(m.leases, len(m.log)-1)
+	return len(m.leases) - 1
 }
 
-func (m *logModel) adjust(now int64, mark int, from, to int64) {
-	if t := &m.log[mark]; t.at > now-m.window {
+func (m *logModel) adjust(now int64, lease int, from, to int64) {
+	t := &m.log[m.leases[lease]]
+	switch {
+	case to > from && t.at == now:
 		t.units += to - from
-	} else if to > from {
+	case to > from:
 		m.log = append(m.log, taken{now, to - from})
+		m.leases[lease] = len(m.log) - 1
+	case t.at > now-m.window:
+		t.units -= min(from-to, t.units)
 	}
 }
 
@@ -57,8 +66,11 @@ func (m *logModel) adjust(now int64, mark int, from, to int64) {
 type windowModel struct {
 	window, capacity int64
 	counts           map[int64]int64
-	marks            []int64
+	leases           []chunk
 }
+
+// chunk is what a lease can give back.
+type chunk struct{ at, units int64 }
 
 func (m *windowModel) count(now int64) int64 {
 	var carried int64
@@ -75,13 +87,19 @@ func (m *windowModel) admits(now, n int64) bool { return m.count(now)+n <= m.cap
 
 func (m *windowModel) take(now, n int64) int {
 	m.counts[now/m.window] += n
-	m.marks = append(m.marks, now/m.window)
-	return len(m.marks) - 1
+	m.leases = append(m.leases, chunk{now / m.window, n})
+	return len(m.leases) - 1
 }
 
-func (m *windowModel) adjust(now int64, mark int, from, to int64) {
-	if w := now / m.window; to > from || m.marks[mark] == w {
-		m.counts[w] += to - from
+func (m *windowModel) adjust(now int64, lease int, from, to int64) {
+	c, w := &m.leases[lease], now/m.window
+	if to > from && c.at != w {
+		*c = chunk{at: w}
+	}
+	if c.at == w {
+		change := max(to-from, -c.units)
+		m.counts[w] += change
+		c.units += change
 	}
 }
 
@@ -89,6 +107,7 @@ func (m *windowModel) adjust(now int64, mark int, from, to int64) {
 type bucketModel struct {
 	rate, burst, tokens *big.Rat // per nanosecond
 	at                  int64
+	leases              []chunk // and when it has been replaced by new tokens
 }
 
 func newBucketModel(l *Limit) *bucketModel {
@@ -124,22 +143,58 @@ func (m *bucketModel) admits(now, n int64) bool {
 	return m.tokens.Cmp(units(n)) >= 0
 }
 
+func (m *bucketModel) taken() *big.Rat { return new(big.Rat).Sub(m.burst, m.tokens) }
+
 func (m *bucketModel) take(now, n int64) int {
 	m.fill(now)
 	m.tokens.Sub(m.tokens, units(n))
-	return 0
+	m.leases = append(m.leases, chunk{goneAt(now, m.taken(), m.rate), n})
+	return len(m.leases) - 1
 }
 
-func (m *bucketModel) adjust(now int64, _ int, from, to int64) {
+func (m *bucketModel) adjust(now int64, lease int, from, to int64) {
 	m.fill(now)
-	m.tokens.Sub(m.tokens, units(to-from))
-	m.fill(now)
+	m.tokens.Sub(m.tokens, m.leases[lease].change(now, m.taken(), m.rate, to-from))
+}
+
+// goneAt is when so many units have gone, in whole nanoseconds.
+func goneAt(now int64, taken, rate *big.Rat) int64 {
+	d := new(big.Rat).Quo(taken, rate)
+	ns, rest := new(big.Int).QuoRem(d.Num(), d.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		ns.Add(ns, big.NewInt(1))
+	}
+	return now + ns.Int64()
+}
+
+// change takes n more units, behind all that is taken, or gives some back: those
+// of the chunk that have not gone. It returns how many more are taken.
+func (c *chunk) change(now int64, taken, rate *big.Rat, n int64) *big.Rat {
+	left := func(own int64) *big.Rat {
+		l := units(own)
+		for _, most := range []*big.Rat{new(big.Rat).Mul(rate, units(max(c.at-now, 0))), taken} {
+			if l.Cmp(most) > 0 {
+				l.Set(most)
+			}
+		}
+		return l
+	}
+	if n > 0 {
+		l := left(c.units)
+		*c = chunk{goneAt(now, new(big.Rat).Add(taken, units(n)), rate), n + new(big.Int).Quo(l.Num(), l.Denom()).Int64()}
+		return units(n)
+	}
+	own := min(-n, c.units)
+	back := left(own)
+	*c = chunk{goneAt(c.at, new(big.Rat).Neg(back), rate), c.units - own}
+	return back.Neg(back)
 }
 
 // leakyModel is the leaky bucket: what is in it, and a hole.
 type leakyModel struct {
 	rate, level *big.Rat
 	at          int64
+	leases      []chunk
 }
 
 func newLeakyModel(l *Limit) *leakyModel {
@@ -162,13 +217,13 @@ func (m *leakyModel) admits(now, _ int64) bool {
 func (m *leakyModel) take(now, n int64) int {
 	m.leak(now)
 	m.level.Add(m.level, units(n))
-	return 0
+	m.leases = append(m.leases, chunk{goneAt(now, m.level, m.rate), n})
+	return len(m.leases) - 1
 }
 
-func (m *leakyModel) adjust(now int64, _ int, from, to int64) {
+func (m *leakyModel) adjust(now int64, lease int, from, to int64) {
 	m.leak(now)
-	m.level.Add(m.level, units(to-from))
-	m.leak(now)
+	m.level.Add(m.level, m.leases[lease].change(now, m.level, m.rate, to-from))
 }
 
 func modelOf(l *Limit) model {
@@ -209,9 +264,8 @@ func TestMetersAreTheAlgorithms(t *testing.T) {
 				require.NoError(t, Check(l))
 				meter, model := newMeter(&l), modelOf(&l)
 				type lease struct {
-					mark  uint64
+					amount
 					model int
-					units int64
 				}
 				var leases []lease
 				now := int64(0)
@@ -225,7 +279,12 @@ func TestMetersAreTheAlgorithms(t *testing.T) {
 						}
 						i := rapid.IntRange(0, len(leases)-1).Draw(t, "lease")
 						to := int64(rapid.IntRange(0, 2*int(l.most())).Draw(t, "used"))
-						meter.adjust(now, leases[i].mark, leases[i].units, to)
+						switch lease := &leases[i]; {
+						case to > lease.units:
+							meter.more(now, &lease.amount, to-lease.units)
+						case to < lease.units:
+							meter.back(now, &lease.amount, lease.units-to)
+						}
 						model.adjust(now, leases[i].model, leases[i].units, to)
 						leases[i].units = to
 						continue
@@ -240,7 +299,9 @@ func TestMetersAreTheAlgorithms(t *testing.T) {
 						require.True(t, clone(model).admits(at, n), "at %d", at)
 						continue
 					}
-					leases = append(leases, lease{meter.take(now, n), model.take(now, n), n})
+					one := lease{amount{units: n}, model.take(now, n)}
+					meter.take(now, &one.amount, n)
+					leases = append(leases, one)
 				}
 			})
 		})
@@ -278,7 +339,7 @@ func TestNoAlgorithmAdmitsMoreThanItPromises(t *testing.T) {
 					now += int64(rapid.IntRange(0, int(l.Window)/2+1).Draw(t, "pause"))
 					n := int64(rapid.IntRange(1, int(l.most())).Draw(t, "units"))
 					now = meter.when(now, n)
-					meter.take(now, n)
+					meter.take(now, &amount{}, n)
 					log = append(log, taken{now, n})
 				}
 				for first := range log {
@@ -322,7 +383,7 @@ func TestMetersKeepWhatWasTakenOverAResize(t *testing.T) {
 			t.Parallel()
 			l := Rate("r", 10, time.Second).By(a)
 			m := newMeter(&l)
-			m.take(0, 4)
+			m.take(0, &amount{}, 4)
 			require.InDelta(t, 4, m.used(0), 1e-6)
 			for _, capacity := range []float64{20, 5, 10} {
 				l.Capacity = capacity
@@ -344,7 +405,7 @@ func TestMetersAreFreshWhenNothingCounts(t *testing.T) {
 				now := int64(0)
 				for range rapid.IntRange(0, 10).Draw(t, "requests") {
 					now = m.when(now, 1)
-					m.take(now, 1)
+					m.take(now, &amount{}, 1)
 				}
 				fresh := m.fresh(now)
 				require.GreaterOrEqual(t, fresh, now)
@@ -364,14 +425,15 @@ func TestHugeNumbersDoNotOverflow(t *testing.T) {
 			require.NoError(t, Check(l))
 			m := newMeter(&l)
 			now := int64(LongestWindow)
-			mark := m.take(now, 1)
+			a := &amount{}
+			m.take(now, a, 1)
 			for range 100 {
-				m.adjust(now, mark, 1, MostCapacity)
+				m.more(now, a, MostCapacity-1)
 			}
 			at := m.when(now, 1)
 			require.GreaterOrEqual(t, at, now, "%v", l)
 			require.Positive(t, m.used(now), "%v", l)
-			m.adjust(now, mark, MostCapacity, 0)
+			m.back(now, a, MostCapacity)
 			l.Capacity = 7
 			m.resize(now, &l)
 			require.GreaterOrEqual(t, m.when(now, 1), now, "%v", l)

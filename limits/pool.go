@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Pool puts several sets behind one handle, such as one for each account of a
@@ -39,7 +40,8 @@ func (p *Pool) Members() []Member { return append([]Member(nil), p.members...) }
 
 // Acquire takes all units from the first set that has room for them, and waits
 // for the first one if none has; see Set.Acquire. Sets that can never grant
-// them are passed over; where none can, the error is that of the first.
+// them are passed over, also after a Resize while the request waits; where none
+// can, the error is that of the first.
 func (p *Pool) Acquire(ctx context.Context, units Units) (Lease, error) {
 	return p.AcquireFor(ctx, units, ChargeCalls)
 }
@@ -103,14 +105,7 @@ func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, err
 		p.leave(places, nil)
 		return Lease{}, refused
 	}
-	sleep := func() {
-		for i, w := range places {
-			if w != nil {
-				p.members[i].Set.sleep(ctx, w)
-			}
-		}
-	}
-	if t.wait(ctx, sleep) {
+	if t.wait(ctx, func() { p.sleep(ctx, places) }) {
 		p.leave(places, nil)
 		return p.named(t.answer())
 	}
@@ -121,6 +116,22 @@ func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, err
 	e := &WaitError{Err: context.Cause(ctx)}
 	p.leave(places, e)
 	return Lease{}, e
+}
+
+// sleep lets the clock of the member make room that will be the first to have it.
+func (p *Pool) sleep(ctx context.Context, places []*waiter) {
+	first, soonest := -1, time.Duration(0)
+	for i, w := range places {
+		if w == nil {
+			continue
+		}
+		if wait, ok := p.members[i].Set.dueIn(w); ok && (first < 0 || wait < soonest) {
+			first, soonest = i, wait
+		}
+	}
+	if first >= 0 {
+		p.members[first].Set.sleep(ctx, places[first])
+	}
 }
 
 // leave gives the places up; e is told about the first.

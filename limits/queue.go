@@ -69,6 +69,18 @@ func (g *grant) place(ctx context.Context) *waiter {
 	return w
 }
 
+// tell says that there is an answer, and ends the request's own sleep.
+func (t *turn) tell() {
+	due := t.due
+	t.done <- struct{}{}
+	if due != nil {
+		select {
+		case due <- struct{}{}:
+		default: // it knows
+		}
+	}
+}
+
 // answer is what a turn ended with.
 func (t *turn) answer() (Lease, error) {
 	switch {
@@ -91,7 +103,7 @@ func (w *waiter) end(err error) {
 	t := w.grant.turn
 	if c := t.contest; c == nil || c.left.Add(-1) == 0 && c.win() {
 		t.err = &err
-		t.done <- struct{}{}
+		t.tell()
 	}
 }
 
@@ -218,7 +230,7 @@ func (s *Set) unlock() {
 	for w != nil {
 		next := w.next
 		w.next = nil
-		w.grant.turn.done <- struct{}{} // w is its owner's from here on
+		w.grant.turn.tell() // w is its owner's from here on
 		w = next
 	}
 }

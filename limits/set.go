@@ -53,7 +53,7 @@ type Set struct {
 
 	opened   int       // how many leases are open, and all that ended quickly
 	grants   sync.Pool // of *grant
-	contexts map[*grant][]context.CancelCauseFunc
+	contexts map[*grant]map[*dependent]struct{}
 
 	queue
 	quick
@@ -68,6 +68,18 @@ type bound struct {
 	max   int64 // the largest request
 	held  int64 // of a resource
 	meter meter // of a rate; nil where that has no bound
+	idle  meter // of a rate that had one, for the marks of what was taken
+}
+
+// uncharged is the mark of what was taken of a rate without bound.
+const uncharged = math.MaxUint64
+
+// charged is the meter that knows marks; nil if there never was one.
+func (b *bound) charged() meter {
+	if b.meter == nil {
+		return b.idle
+	}
+	return b.meter
 }
 
 // New makes a set, or returns an error that names everything that is wrong.
@@ -126,13 +138,14 @@ func (s *Set) Resize(key string, capacity float64) error {
 	l.Capacity = capacity
 	l.max = l.most()
 	switch {
-	case l.Kind == KindResource:
+	case l.resource:
 	case math.IsInf(capacity, 1):
-		l.meter = nil // and what was taken is forgotten
-	case l.meter == nil:
+		l.idle, l.meter = l.charged(), nil
+	case l.charged() == nil:
 		l.meter = newMeter(&l.Limit)
 		s.clocked = true
 	default:
+		l.meter, l.idle = l.charged(), nil
 		l.meter.resize(now, &l.Limit)
 	}
 	s.rejectTooLarge(i)

@@ -35,21 +35,32 @@ func (t *turn) wait(ctx context.Context, sleep func()) bool {
 		case <-over:
 			return false
 		case <-t.due:
-			sleep()
+			select {
+			case <-t.done:
+				return true
+			case <-over:
+				return false
+			default:
+				sleep()
+			}
 		}
 	}
 }
 
 // sleep lets the set's own clock make room, if that is what w waits for.
 func (s *Set) sleep(ctx context.Context, w *waiter) {
-	s.lock()
-	wait := time.Duration(s.timerAt - s.now())
-	due := s.head == w && s.timerAt != math.MaxInt64
-	s.unlock()
-	if due {
-		s.clock.Sleep(max(wait, 0), ctx.Done())
+	if wait, ok := s.dueIn(w); ok {
+		s.clock.Sleep(wait, ctx.Done(), w.grant.turn.due)
 		s.tick()
 	}
+}
+
+// dueIn is when time will make room for w; false if time is not what it waits
+// for.
+func (s *Set) dueIn(w *waiter) (wait time.Duration, ok bool) {
+	s.lock()
+	defer s.unlock()
+	return max(time.Duration(s.timerAt-s.now()), 0), s.head == w && s.timerAt != math.MaxInt64
 }
 
 // decline puts back what was granted when the context had ended already.

@@ -161,6 +161,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 		n, told := e.begin()
 		if (here > 1 || told) && !e.info.IsLocalActivity {
 			if err := e.heart.record(ctx); err != nil {
+				e.lease.Undo() // no body has used it
 				e.release()
 				return nil, e.refused(ctx, err, last)
 			}

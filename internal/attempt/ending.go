@@ -196,6 +196,7 @@ func (e *execution) unstarted(ctx context.Context, err, last error) error {
 // as runtime.Goexit makes it: the SDK would not answer at all. It runs
 // deferred, so what it says goes by the client.
 func (e *execution) exited(ctx context.Context) {
+	e.release()
 	if e.info.IsLocalActivity || e.host.Simulated != Real {
 		return
 	}

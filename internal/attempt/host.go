@@ -42,6 +42,7 @@ type Host struct {
 	specs    map[string]*hosted
 	sets     limitSets
 	sleeping atomic.Int64
+	waited   atomic.Int64 // nanoseconds that activities of a test environment have waited for limits
 }
 
 // Report tells somebody of the host, again and again, until ctx ends.

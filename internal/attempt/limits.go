@@ -33,7 +33,7 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 	case err == nil:
 		return true, nil
 	case !errors.Is(err, limits.ErrNoRoom):
-		return false, final(err)
+		return false, e.endWaiting(ctx, err, last)
 	}
 	return e.await(ctx, how, last)
 }
@@ -58,16 +58,24 @@ func (e *execution) await(ctx context.Context, how limits.Charge, last error) (o
 	}
 	e.out.Next.GetMetricsHandler(ctx).Timer(MetricLimitWait).Record(time.Since(started))
 	switch {
+	case err == nil && e.tooLate():
+		e.lease.Undo()
+		err = &limits.WaitError{Err: errMaxElapsed}
 	case err == nil:
 		return true, nil
 	case ctx.Err() != nil && e.canceled(ctx):
 		return false, e.canceledWith(ctx, ctx.Err())
-	case !isWait(err):
-		return false, final(err)
 	case errors.Is(err, errServerWaits) && e.caller(ctx).allows(&limitError{err: err}) || ctx.Err() != nil:
 		return false, e.snooze(ctx, err, last)
 	}
 	return false, e.endWaiting(ctx, err, last)
+}
+
+// tooLate tells whether MaxElapsed is over on the clock of a test, which waits
+// move.
+func (e *execution) tooLate() bool {
+	most := e.spec.Retry.MaxElapsed
+	return e.host.Simulated != Real && most > 0 && e.heart.journal.Started > 0 && e.Elapsed() > most
 }
 
 // Why a wait for limits ends.
@@ -87,12 +95,22 @@ func isWait(err error) bool {
 // without bound, and less not at all.
 func (e *execution) patience(ctx context.Context, stays bool) (bound time.Duration, until error) {
 	bound, until = e.longest(ctx, stays)
-	if most := e.spec.Retry.MaxElapsed; most > 0 && bound >= 0 && e.heart.journal.Started > 0 {
-		if left := max(most-e.Elapsed(), 1); bound == 0 || left < bound {
+	if left, bounded := e.elapsedLeft(); bounded {
+		atServer := errors.Is(until, errServerWaits) && e.host.Simulated == Real
+		if bound == 0 || left < bound || atServer && left <= max(bound, 0)+limitBackoff { // the server could not bring it back in time
 			return left, errMaxElapsed
 		}
 	}
 	return bound, until
+}
+
+// elapsedLeft is what MaxElapsed leaves a retry, if it bounds it.
+func (e *execution) elapsedLeft() (left time.Duration, bounded bool) {
+	most := e.spec.Retry.MaxElapsed
+	if most <= 0 || e.heart.journal.Started == 0 {
+		return 0, false
+	}
+	return max(most-e.Elapsed(), 1), true
 }
 
 func (e *execution) longest(ctx context.Context, stays bool) (bound time.Duration, until error) {
@@ -159,9 +177,6 @@ func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound 
 // lookAt is a request that does not wait, because of until; its error says what
 // there was no room in.
 func (e *execution) lookAt(ctx context.Context, how limits.Charge, until error) (limits.Lease, error) {
-	if e.host.Simulated != Real { // whose clock a request moves
-		return limits.Lease{}, &limits.WaitError{Err: until}
-	}
 	over, cancel := context.WithCancelCause(ctx)
 	cancel(until)
 	return e.needs.limiter.AcquireFor(over, e.needs.units, how)
@@ -198,6 +213,9 @@ func (e *execution) snooze(ctx context.Context, cause, last error) error {
 	if !e.call.IsZero() && time.Until(e.call) <= delay { // the server would not begin such a wait
 		delay = max(time.Until(e.call)/2, time.Millisecond)
 	}
+	if left, bounded := e.elapsedLeft(); bounded && left <= delay { // to end here, and say what it waited for
+		delay = max(left/2, time.Millisecond)
+	}
 	e.out.Next.GetMetricsHandler(ctx).Counter(MetricLimitHandBacks).Inc(1)
 	if canceled := e.leave(ctx, "The journal of a call that waits for limits could not be recorded; the server attempt counts as lost."); canceled != nil {
 		return canceled
@@ -215,8 +233,9 @@ type limitError struct{ err error }
 func (e *limitError) Error() string { return e.err.Error() }
 func (e *limitError) Unwrap() error { return e.err }
 
-// endWaiting is the end of a call that has waited for limits as long as it
-// could: with its last outcome, if there is one.
+// endWaiting is the end of a call that gets no units, since it has waited for
+// them as long as it could, or there never will be any: with its last outcome, if
+// there is one.
 func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
 	e.countGiveUp(ctx, retrypolicy.StopLimits)
 	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: waited.Error(), Err: last}
@@ -224,8 +243,10 @@ func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch j := &h.journal; {
-	case j.Started == 0:
+	case j.Started == 0 && isWait(waited):
 		return final(&limitError{err: waited})
+	case j.Started == 0:
+		return final(waited)
 	case lastRefused(j):
 		return final(e.spec.refusals(j, stopped))
 	case last == nil: // that was in another server attempt

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.temporal.io/sdk/interceptor"
 
@@ -78,12 +79,26 @@ func (h *Host) Limits(d *limits.Declaration) (*limits.Keyed, error) {
 }
 
 // limitClock is the clock of the host's sets: the real one, or the test
-// environment's.
+// environment's. A workflow environment's stands still while activities run: what
+// one of them waits for limits is added to it.
 func (h *Host) limitClock() limits.Clock {
-	if h.Simulated == Real {
+	switch h.Simulated {
+	case Real:
 		return limits.Clock{}
+	case SimulatedWorkflow:
+		return limits.Clock{
+			Now: func() time.Time { return h.Clock.Now().Add(time.Duration(h.waited.Load())) },
+			Sleep: func(d time.Duration, wake ...<-chan struct{}) bool {
+				slept := h.Clock.Sleep(d, wake...)
+				if slept {
+					h.waited.Add(int64(d))
+				}
+				return slept
+			},
+		}
+	default:
+		return limits.Clock{Now: h.Clock.Now, Sleep: h.Clock.Sleep}
 	}
-	return limits.Clock{Now: h.Clock.Now, Sleep: h.Clock.Sleep}
 }
 
 // Names of the SDK's own activities that begin and end a session. The first one

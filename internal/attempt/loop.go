@@ -66,6 +66,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 	if l.Spec.Retry.Budget != nil {
 		l.Spec.Retry.Budget.Attempt(l.Clock.Now())
 	}
+	callers := ctx
 	if l.Spec.CallTimeout > 0 {
 		l.end = l.start.Add(l.Spec.CallTimeout)
 		var cancel context.CancelFunc
@@ -79,7 +80,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 	for {
 		err := l.acquire(ctx)
 		if err != nil {
-			return zero, l.unstarted(err, last)
+			return zero, l.unstarted(callers, err, last)
 		}
 		n := l.journal.begin()
 		var out Out
@@ -114,7 +115,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 			l.Clock.Sleep(d.Delay, ctx.Done())
 		}
 		if ctx.Err() != nil {
-			return zero, fmt.Errorf("%w before attempt %d; attempt %d: %w", context.Cause(ctx), n+1, n, d.Err)
+			return zero, l.interrupted(ctx, d.Err)
 		}
 	}
 }
@@ -152,13 +153,27 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 	}
 	var err error
 	l.lease, err = l.needs.limiter.AcquireFor(ctx, l.needs.units, charge(l.journal.Started))
+	if most := l.Spec.Retry.MaxElapsed; err == nil && most > 0 && l.journal.Started > 0 && l.Elapsed() > most {
+		l.lease.Undo() // on the clock of a test, which waits move
+		return &limits.WaitError{Err: errMaxElapsed}
+	}
 	return err
 }
 
-// unstarted is the end of a call whose next attempt got no units.
-func (l *Loop[In, Out]) unstarted(err, last error) error {
-	if last == nil || !isWait(err) {
+// interrupted is the end of a call whose context ends between two attempts.
+func (l *Loop[In, Out]) interrupted(ctx context.Context, last error) error {
+	n := l.journal.Started
+	return fmt.Errorf("%w before attempt %d; attempt %d: %w", context.Cause(ctx), n+1, n, last)
+}
+
+// unstarted is the end of a call whose next attempt got no units, or whose
+// caller's context has ended.
+func (l *Loop[In, Out]) unstarted(callers context.Context, err, last error) error {
+	switch {
+	case last == nil:
 		return err
+	case callers.Err() != nil:
+		return l.interrupted(callers, last)
 	}
 	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: err.Error(), Err: retrypolicy.Unmark(last)}
 	if lastRefused(&l.journal) {

@@ -22,6 +22,8 @@ func (s *Spec) Resume(j *Journal, elapsed time.Duration, lost bool, c *Clock) (s
 		return "", nil
 	case s.spent(j):
 		return retrypolicy.StopSpent, s.known(j, nil)
+	case most > 0 && elapsed > most && j.Snoozes > 0:
+		stop, detail = retrypolicy.StopLimits, fmt.Sprintf("limits: no room until %v after the first attempt; MaxElapsed is %v", elapsed.Round(time.Millisecond), most)
 	case most > 0 && elapsed > most:
 		stop, detail = retrypolicy.StopMaxElapsed, fmt.Sprintf("attempt %d would start %v after the first one; MaxElapsed is %v", j.Started+1, elapsed.Round(time.Millisecond), most)
 	case lost:
