@@ -45,9 +45,9 @@ var mutations = map[string]mutation{
 	"limit-kept.patch":                   {"TestCrashTable/cancellation/while_the_body_runs/1_", 1, kept},
 	"limit-kept-while-waiting.patch":     {"TestCrashTable/call_timeout" + waitsHere + "/1_", 1, lateFor},
 	"limit-wait-counted.patch":           {"TestCrashTable/worker_shut_down" + waitsHere, 1, bodies},
-	"limit-wait-unrecorded.patch":        {"TestCrashTable/SIGKILL" + waitsHere + "/0_", 1, bodies},
+	"limit-wait-unrecorded.patch":        {"TestCrashTable/SIGKILL" + waitsHere, 3, bodies}, // unless a heartbeat has recorded it
 	"limit-wait-never-handed-back.patch": {"TestCrashTable/call_timeout" + waitsServer, 1, lateFor},
-	"limit-wait-unfenced.patch":          {"TestCrashTable/SIGSTOP" + waitsHere, 3, bodies},
+	"limit-wait-unfenced.patch":          {"TestCrashTable/connection_cut" + waitsHere + "/0_", 2, bodies},
 }
 
 // The engine moves on, and this is told before anybody runs the whole table.
