@@ -71,16 +71,18 @@ func (r *room) hold(lease limits.Lease) {
 }
 
 // metrics tells of hand-backs for the limit.
-type metrics struct {
-	client.MetricsHandler
+type metrics struct{ setup *setup }
 
-	setup *setup
-}
-
+// WithTags implements client.MetricsHandler.
 func (m *metrics) WithTags(map[string]string) client.MetricsHandler { return m }
-func (m *metrics) Timer(string) client.MetricsTimer                 { return client.MetricsNopHandler.Timer("") }
-func (m *metrics) Gauge(string) client.MetricsGauge                 { return client.MetricsNopHandler.Gauge("") }
 
+// Timer implements client.MetricsHandler.
+func (*metrics) Timer(string) client.MetricsTimer { return client.MetricsNopHandler.Timer("") }
+
+// Gauge implements client.MetricsHandler.
+func (*metrics) Gauge(string) client.MetricsGauge { return client.MetricsNopHandler.Gauge("") }
+
+// Counter implements client.MetricsHandler.
 func (m *metrics) Counter(name string) client.MetricsCounter {
 	if m.setup.HandedBack && name == "concurry_limit_hand_backs" {
 		return m
