@@ -19,6 +19,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/testsuite"
 	"github.com/concurry-go/concurry/testsuite/devserver"
@@ -42,6 +43,7 @@ type field struct {
 	workers []*process
 	cancel  func(context.Context) error
 	wait    func(context.Context) error
+	state   func(context.Context) (activity.CallState, error)
 	run     client.WorkflowRun
 	random  *rand.Rand
 
@@ -163,6 +165,10 @@ func (f *field) callStandalone() {
 		_, err := call.Get(ctx)
 		return err
 	}
+	f.state = func(ctx context.Context) (activity.CallState, error) {
+		d, err := call.Describe(ctx)
+		return d.State, err
+	}
 }
 
 // callInWorkflow is for what the server offers for workflows' activities.
@@ -186,6 +192,7 @@ func (f *field) callInWorkflow() {
 func (f *field) reach() {
 	if f.waitsForLimit() {
 		f.seen(f.setup.Waits, "the call never waited for the limit")
+		f.arrive()
 	} else {
 		f.seen(f.setup.Ledger, "the first body never started")
 	}
@@ -197,6 +204,18 @@ func (f *field) reach() {
 		spread = 300 * time.Millisecond // half a second after its hand-back it may be back
 	}
 	time.Sleep(150*time.Millisecond + time.Duration(f.random.Int64N(int64(spread))))
+}
+
+// arrive waits until the server has the call that was handed back: what it is
+// asked before, it tells the worker.
+func (f *field) arrive() {
+	if f.phase != whileLimitServer || f.state == nil {
+		return
+	}
+	require.Eventually(f, func() bool {
+		state, err := f.state(f.Context())
+		return err == nil && state == activity.CallWaiting
+	}, longest/2, 10*time.Millisecond)
 }
 
 // strike makes the event happen, and brings a second worker where the first
