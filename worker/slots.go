@@ -18,7 +18,8 @@ import (
 //
 // A slot is one server attempt: waits in place between attempts keep it. Do not
 // name the same set in activity.Options.Limits, where it would be acquired once
-// more. Activities of sessions, and local ones, have slots of their own.
+// more, nor for another worker, whose polls in vain would hold its units.
+// Activities of sessions, and local ones, have slots of their own.
 func Slots(limiter limits.Limiter, units limits.Units) Option {
 	return option(func(h *attempt.Host) error {
 		if limiter == nil {
