@@ -112,18 +112,24 @@ func TestInlineCallThatIsCanceledWhileARetryWaitsForLimitsSaysSo(t *testing.T) {
 	t.Parallel()
 	set := limits.MustNew(limits.Resource("c", 1))
 	ctx, cancel := context.WithCancel(t.Context())
-	var other limits.Lease
+	others := make(chan limits.Lease, 1)
 	impl := &scripted{body: func(context.Context, int, string) (string, error) {
-		go func() { other, _ = set.Acquire(context.Background(), limits.Units{"c": 1}) }() // gets it when this attempt ends
+		go func() { // has the unit when this attempt ends
+			lease, _ := set.Acquire(context.Background(), limits.Units{"c": 1})
+			others <- lease
+			for set.Snapshot().Waiting == 0 {
+				runtime.Gosched()
+			}
+			cancel()
+		}()
 		for set.Snapshot().Waiting == 0 {
 			runtime.Gosched()
 		}
-		time.AfterFunc(100*time.Millisecond, cancel)
 		return "", errors.New("first failure")
 	}}
 	_, do := limited(InPlace, set, limits.Units{"c": 1}, retrypolicy.Policy{NumRetries: 3})
 	_, err := do.Inline(impl).Call(ctx, "x")
-	other.Release()
+	Next(t, others).Release()
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "before attempt 2; attempt 1: first failure")
 }
