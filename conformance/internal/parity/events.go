@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -43,7 +44,8 @@ type Test struct {
 
 // Run is what a run of the suite said.
 type Run struct {
-	// Tests are in the order in which they started.
+	// Tests are in the order in which they started, those of one top-level
+	// test together: these begin in the source's order, and then run at once.
 	Tests []*Test
 	// Failed tells that the run as a whole did.
 	Failed bool
@@ -65,7 +67,20 @@ func Read(in io.Reader, echo io.Writer) (*Run, error) {
 		}
 		r.add(e, echo)
 	}
+	place := map[string]int{}
+	for i, t := range r.Tests {
+		if t.top() == t.Name {
+			place[t.Name] = i
+		}
+	}
+	slices.SortStableFunc(r.Tests, func(a, b *Test) int { return place[a.top()] - place[b.top()] })
 	return r, lines.Err()
+}
+
+// top is the name of the top-level test that t is a part of.
+func (t *Test) top() string {
+	name, _, _ := strings.Cut(t.Name, "/")
+	return name
 }
 
 func (r *Run) add(e event, echo io.Writer) {

@@ -139,3 +139,16 @@ func TestWhatFailedTestsSaidIsEchoed(t *testing.T) {
 	})
 	assert.Equal(t, "    a_test.go:1: wrong\ngo: downloading x\n", echo)
 }
+
+// Tests that run in parallel start their parts at the same time.
+func TestPartsOfOneTestStandTogether(t *testing.T) {
+	t.Parallel()
+	run, _ := read(t, []string{
+		line("run", "TestA"), line("run", "TestB"), line("run", "TestB/1"), line("run", "TestA/1"), line("run", "TestB/2"), line("run", "TestA/2"),
+	})
+	var names []string
+	for _, test := range run.Tests {
+		names = append(names, test.Name)
+	}
+	assert.Equal(t, []string{"TestA", "TestA/1", "TestA/2", "TestB", "TestB/1", "TestB/2"}, names)
+}
