@@ -39,7 +39,7 @@ type Options struct {
 	// engine heartbeats three times as often by itself, until the method does.
 	// Zero means 10 seconds; NoHeartbeat means no heartbeats, so that a dead
 	// worker shows only by a timeout, and a cancellation never reaches a body.
-	// Methods without retries and validators are plain activities, and have
+	// Methods without retries, validators and limits are plain activities, and have
 	// none either.
 	HeartbeatTimeout time.Duration
 
@@ -100,12 +100,14 @@ type MethodOptions[In, Out any] struct {
 	Requires limits.Units
 
 	// RequiresOf says what an attempt requires beside Requires, by the call's
-	// input, such as the tokens that a prompt takes. Keys that it leaves out
-	// are not required; units that can never be had end the call.
+	// input, such as the tokens that a prompt takes. Of a key in both it is the
+	// sum; keys that are left out, or zero, are not required; units that can
+	// never be had end the call. It is asked whenever a worker takes the call
+	// on, and must depend on the input alone.
 	RequiresOf func(In) limits.Units
 
 	// LimitKey says which of several independent sets of Options.Limits a call
-	// is bound by, such as the tenant's. Nil is one set for all.
+	// is bound by, such as the tenant's. Nil is one set for all, that of "".
 	LimitKey func(In) string
 
 	// Validators are those that Options.RetryConfig's retry_until can name, to
@@ -136,9 +138,7 @@ func (o *Options) check() error {
 	if o.ForeignWorkers {
 		errs = append(errs, o.checkForeign())
 	}
-	if d, ok := o.Limits.(*limits.Declaration); ok {
-		errs = append(errs, within("Limits: ", checkDeclaration(d)))
-	}
+	errs = append(errs, within("Limits: ", checkSource(o.Limits)))
 	for i, observer := range o.Observers {
 		if observer == nil {
 			errs = append(errs, &retrypolicy.FieldError{Field: fmt.Sprintf("Observers[%d]", i), Value: "nil", Allowed: "must be a function"})
@@ -153,12 +153,31 @@ func (o *Options) check() error {
 	return errors.Join(errs...)
 }
 
-// checkDeclaration checks limits with the errors of this package.
-func checkDeclaration(d *limits.Declaration) error {
-	if d == nil {
-		return &retrypolicy.FieldError{Field: "declaration", Value: "nil", Allowed: "must be made by limits.Declare, Worker or Session"}
+// checkSource checks limits.
+func checkSource(source limits.Source) error {
+	missing := func(what, by string) error {
+		return &retrypolicy.FieldError{Field: what, Value: "nil", Allowed: "must be made by " + by}
 	}
-	return d.Check()
+	switch s := source.(type) {
+	case *limits.Declaration:
+		if s == nil {
+			return missing("declaration", "limits.Declare, Worker or Session")
+		}
+		return s.Check()
+	case *limits.Set:
+		if s == nil {
+			return missing("set", "limits.New")
+		}
+	case *limits.Keyed:
+		if s == nil {
+			return missing("keyed set", "limits.NewKeyed")
+		}
+	case *limits.Pool:
+		if s == nil {
+			return missing("pool", "limits.NewPool")
+		}
+	}
+	return nil
 }
 
 // checkForeign refuses what workers without this package would ignore.

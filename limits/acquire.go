@@ -9,7 +9,8 @@ import (
 )
 
 // Acquire waits until all units can be taken at once, in the order in which
-// requests come, and takes them. A call limit of the set is charged with one
+// requests come, and takes them; where there is room, a ctx that has ended
+// already does not matter. A call limit of the set is charged with one
 // unit, which units does not name.
 //
 // Errors: a *UnitsError for units that can never be had, at once; a *WaitError
@@ -147,6 +148,30 @@ func (s *Set) try(g *grant) error {
 		return err
 	}
 	return ErrNoRoom
+}
+
+// Open is a lease of nothing, for the usage of an attempt that requires nothing;
+// the zero Lease for a pool, whose members are not asked. It is the engine's.
+func Open(limiter Limiter) (Lease, error) {
+	switch l := limiter.(type) {
+	case *Set:
+		return l.openLease()
+	case ofKey:
+		return l.keyed.with(l.key, (*Set).openLease)
+	}
+	return Lease{}, nil
+}
+
+func (s *Set) openLease() (Lease, error) {
+	g := s.newGrant()
+	clear(g.amounts)
+	s.lock()
+	defer s.unlock()
+	if s.closed != nil {
+		return Lease{}, s.closed
+	}
+	s.opened++
+	return g.lease(), nil
 }
 
 // never says which amount is more than there ever is.

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// With is ctx from which Acquire acquires, and a function that releases
-// whatever is still held of what was acquired so. The engine of package
+// With returns a context for Acquire, and a function that releases what was
+// acquired through it and is still held. The engine of package
 // activity does this for every attempt of a method with limits; programs that
 // use this package alone do it around a piece of work.
 func With(ctx context.Context, limiter Limiter) (context.Context, func()) {
@@ -31,7 +31,8 @@ func Within(ctx context.Context, limiter Limiter, held Lease) (context.Context, 
 // which may be waiting for it. Two that each wait for what the other holds wait
 // until a context ends: acquire resources together.
 //
-// Errors: ErrNoLimits, and those of Set.Acquire.
+// Errors: ErrNoLimits, those of Set.Acquire, and ErrReleased where the work has
+// ended meanwhile.
 func Acquire(ctx context.Context, units Units) (Lease, error) {
 	h, err := holderOf(ctx)
 	if err != nil {
@@ -41,7 +42,7 @@ func Acquire(ctx context.Context, units Units) (Lease, error) {
 }
 
 // TryAcquire takes all units at once from the limits of ctx, or returns
-// ErrNoRoom.
+// ErrNoRoom: also when somebody waits, whatever ctx holds.
 func TryAcquire(ctx context.Context, units Units) (Lease, error) {
 	h, err := holderOf(ctx)
 	if err != nil {
@@ -52,8 +53,9 @@ func TryAcquire(ctx context.Context, units Units) (Lease, error) {
 
 // Held is what was acquired for the work of ctx before it began: in a method
 // what its Requires and RequiresOf say, and call limits. Its Use says how much
-// was really used, its Metadata which member of a pool it is of. It is the zero
-// Lease where there is nothing.
+// was really used, its Metadata which member of a pool it is of, and its Context
+// ends where the limits do, as those of a session. For a method of a pool that
+// requires nothing, and where there are no limits, it is the zero Lease.
 func Held(ctx context.Context) Lease {
 	if h := holderIn(ctx); h != nil {
 		return h.held

@@ -22,7 +22,7 @@ const (
 // this program has made and shares as it likes.
 type Source interface {
 	// CheckUnits returns an error unless a request for units can ever be
-	// granted. No units are none.
+	// granted. None are always fine.
 	CheckUnits(units Units) error
 	// Charging tells whether there are call limits, which every call takes a
 	// unit of.

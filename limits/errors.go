@@ -19,7 +19,7 @@ var (
 	// instance.
 	ErrLost = errors.New("limits: the lease is lost")
 
-	// ErrClosed is what a closed set returns.
+	// ErrClosed is what a closed set returns, with the cause of its closing.
 	ErrClosed = errors.New("limits: the set is closed")
 
 	// ErrNoLimits is what Acquire returns for a context without limits.

@@ -75,6 +75,12 @@ func (o ofKey) AcquireFor(ctx context.Context, units Units, charge Charge) (Leas
 	return o.keyed.with(o.key, func(s *Set) (Lease, error) { return s.AcquireFor(ctx, units, charge) })
 }
 
+// CheckUnits implements Source.
+func (o ofKey) CheckUnits(units Units) error { return o.keyed.CheckUnits(units) }
+
+// Charging implements Source.
+func (o ofKey) Charging() bool { return o.keyed.Charging() }
+
 // TryAcquire implements Limiter.
 func (o ofKey) TryAcquire(units Units) (Lease, error) { return o.TryAcquireFor(units, ChargeCalls) }
 

@@ -144,24 +144,25 @@ func (s *Set) endContexts(g *grant, cause error) {
 	delete(s.contexts, g)
 }
 
-// Use says how much was really used of the rates, in all so far: what was
-// acquired and not used is given back, as far as time has not given it back
+// Use says how much was really used of the rates, in all so far, so that saying
+// 5 twice is 5: what was acquired and not used is given back, as far as time has not given it back
 // already; what was used beyond it, or without being acquired, counts from now
 // on, and later requests wait for it. Of resources no more can
 // be used than is held. Keys that are not named are not changed.
 //
 // Errors: a *UnitsError for a key that the set does not have, a negative
-// amount, or more of a resource than is held; ErrReleased. Then nothing is
-// changed.
+// amount, or more of a resource than is held; ErrReleased and ErrLost. Then
+// nothing is changed. Use of the zero Lease does nothing, so that methods can be
+// called where there are no limits.
 func (l Lease) Use(used Units) error {
 	if l.grant == nil {
-		return ErrReleased
+		return nil
 	}
 	s := l.grant.set
 	s.lock()
 	defer s.unlock()
 	if !l.pin() {
-		return ErrReleased
+		return l.gone()
 	}
 	amounts := l.grant.amounts
 	if err := s.checkUse(used, amounts); err != nil {
@@ -189,6 +190,14 @@ func (l Lease) Use(used Units) error {
 		s.wake()
 	}
 	return nil
+}
+
+// gone is why a lease does not hold. Under the lock.
+func (l Lease) gone() error {
+	if s := l.grant.set; s.closed != nil && !l.over() {
+		return fmt.Errorf("%w: %w", ErrLost, s.closed)
+	}
+	return ErrReleased
 }
 
 func (s *Set) checkUse(used Units, amounts []amount) error {
@@ -228,8 +237,6 @@ func (l Lease) Context(parent context.Context) context.Context {
 	s.lock()
 	defer s.unlock()
 	switch {
-	case s.closed != nil:
-		cancel(fmt.Errorf("%w: %w", ErrLost, s.closed))
 	case l.pin():
 		if s.contexts == nil {
 			s.contexts = map[*grant]map[*dependent]struct{}{}
@@ -240,7 +247,7 @@ func (l Lease) Context(parent context.Context) context.Context {
 		s.contexts[l.grant][c] = struct{}{}
 		context.AfterFunc(ctx, func() { s.forget(l.grant, c) }) // parent may end first
 	default:
-		cancel(ErrReleased)
+		cancel(l.gone())
 	}
 	return ctx
 }

@@ -67,7 +67,9 @@ type Limit struct {
 	// Kind is what it bounds.
 	Kind Kind
 	// Capacity is how many units there are: whole and at least 1 for a
-	// resource; at least 1 for a rate, also with a fraction, or infinite.
+	// resource; at least 1 for a rate, or infinite. Fractions of a rate count
+	// with TokenBucket, GCRA and LeakyBucket; windows, which count whole units,
+	// admit one of 1.9. Fewer than one per window are one per longer window.
 	Capacity float64
 	// Window is the time within which a rate allows Capacity units.
 	Window time.Duration
@@ -87,7 +89,7 @@ func Resource(key string, capacity int) Limit {
 }
 
 // Rate bounds how many units are taken within a time, such as requests per
-// minute. Fractions of a unit add up; math.Inf(1) is no bound.
+// minute. Fractions count with the buckets; math.Inf(1) is no bound.
 func Rate(key string, capacity float64, window time.Duration) Limit {
 	return Limit{Key: key, Kind: KindRate, Capacity: capacity, Window: window}
 }
@@ -200,7 +202,7 @@ func (l *Limit) checkCapacity(c float64) error {
 	case l.Kind == KindResource && (math.IsNaN(c) || c < 1 || c > MostCapacity || c != math.Trunc(c)):
 		return bad(fmt.Sprintf("must be a whole number from 1 to %.0f", MostCapacity))
 	case math.IsNaN(c) || c < 1 || c > MostCapacity && !math.IsInf(c, 1):
-		return bad(fmt.Sprintf("must be from 1 to %.0f, or infinite", MostCapacity))
+		return bad(fmt.Sprintf("must be from 1 to %.0f, or infinite; fewer than one per window are one per longer window", MostCapacity))
 	}
 	return nil
 }

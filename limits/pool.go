@@ -38,8 +38,8 @@ func NewPool(members ...Member) (*Pool, error) {
 // Members are the pool's sets.
 func (p *Pool) Members() []Member { return append([]Member(nil), p.members...) }
 
-// Acquire takes all units from the first set that has room for them, and waits
-// for the first one if none has; see Set.Acquire. Sets that can never grant
+// Acquire takes all units from the first set that has room for them, or else
+// waits for whichever has room first; see Set.Acquire. Sets that can never grant
 // them are passed over, also after a Resize while the request waits; where none
 // can, the error is that of the first.
 func (p *Pool) Acquire(ctx context.Context, units Units) (Lease, error) {

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -153,11 +154,14 @@ func (s *Set) Resize(key string, capacity float64) error {
 	return nil
 }
 
-// Close ends the set: leases are lost, requests that wait end with cause, and
-// so do all that come. Closing it again changes nothing.
+// Close ends the set: leases are lost; requests that wait, and all that come, end
+// with ErrClosed, which wraps cause. Closing it again changes nothing.
 func (s *Set) Close(cause error) {
-	if cause == nil {
+	switch {
+	case cause == nil:
 		cause = ErrClosed
+	case !errors.Is(cause, ErrClosed):
+		cause = fmt.Errorf("%w: %w", ErrClosed, cause)
 	}
 	s.lock()
 	defer s.unlock()

@@ -11,8 +11,7 @@ type Snapshot struct {
 	Limits []Usage
 	// Leases is how many acquisitions hold something.
 	Leases int
-	// Waiting is how many requests wait, and OldestWait how long one of them
-	// has at most.
+	// Waiting is how many requests wait, and OldestWait how long the oldest has.
 	Waiting    int
 	OldestWait time.Duration
 }

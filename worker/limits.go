@@ -11,8 +11,9 @@ import (
 // or to resize them while calls are running. Methods without LimitKey have that
 // of the empty key.
 //
-// It is an error if the definition has no limits, or has a set that the program
-// has made itself and can ask. Sets of sessions are not among them.
+// It is an error if the definition has no limits, or has a *limits.Set or
+// *limits.Pool, which the program asks itself. Sets of sessions are not among
+// them.
 func Limits[S any](w *Worker, d *activity.Definition[S]) (*limits.Keyed, error) {
 	switch source := d.Limits().(type) {
 	case nil:
@@ -22,6 +23,6 @@ func Limits[S any](w *Worker, d *activity.Definition[S]) (*limits.Keyed, error) 
 	case *limits.Keyed:
 		return source, nil
 	default:
-		return nil, fmt.Errorf("worker: Limits: those of %s are a %T of the program's own", d.Name(), source)
+		return nil, fmt.Errorf("worker: Limits: those of %s are a %T of the program's own, with Snapshot and Resize", d.Name(), source)
 	}
 }

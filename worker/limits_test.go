@@ -451,7 +451,7 @@ func TestLimitsOfAWorkerCanBeSeenAndResized(t *testing.T) {
 	require.EqualError(t, err, "worker: Limits: Scripted has none")
 	own, _ := limited(InPlace, limits.MustNew(limits.Resource("c", 1)), nil, retrypolicy.Policy{})
 	_, err = worker.Limits(w, own)
-	require.EqualError(t, err, "worker: Limits: those of Scripted are a *limits.Set of the program's own")
+	require.EqualError(t, err, "worker: Limits: those of Scripted are a *limits.Set of the program's own, with Snapshot and Resize")
 }
 
 // The second of two calls stays on the server, although the worker is idle.

@@ -53,10 +53,46 @@ func TestInputThatNeedsNothingMoreRequiresTheRest(t *testing.T) {
 			assert.Equal(t, limits.Units{"c": 1}, limits.Held(ctx).Units())
 			return "ok", nil
 		}}
-		d, do := requiring(e, set, func(string) limits.Units { return nil })
-		_, err := Run(t, e, d, do, impl, "")
-		require.NoError(t, err)
+		for _, none := range []limits.Units{nil, {"tokens": 0}} {
+			d, do := requiring(e, set, func(string) limits.Units { return none })
+			_, err := Run(t, e, d, do, impl, "")
+			require.NoError(t, err)
+		}
 	})
+}
+
+// What is used is charged also where nothing is required, and does not matter
+// where there are no limits.
+func TestUsageIsChargedThoughNothingWasRequired(t *testing.T) {
+	t.Parallel()
+	Each(t, func(t *testing.T, e Engine) {
+		impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+			return "ok", limits.Held(ctx).Use(limits.Units{"tokens": 3})
+		}}
+		set := limits.MustNew(limits.Rate("tokens", 100, time.Hour))
+		keyed := limits.MustNewKeyed(limits.Rate("tokens", 100, time.Hour))
+		for _, source := range []limits.Source{set, keyed, nil} {
+			d, do := limited(e, source, nil, retrypolicy.Policy{})
+			out, err := Run(t, e, d, do, impl, "")
+			require.NoError(t, err)
+			assert.Equal(t, "ok", out)
+		}
+		assert.InDelta(t, 3, set.Snapshot().Limits[0].InUse, 0)
+		assert.Zero(t, set.Snapshot().Leases)
+		assert.InDelta(t, 3, keyed.Snapshots()[""].Limits[0].InUse, 0)
+	})
+}
+
+func TestSourcesThatAreNilAreRefused(t *testing.T) {
+	t.Parallel()
+	for want, source := range map[string]limits.Source{
+		"limits.New":      (*limits.Set)(nil),
+		"limits.NewKeyed": (*limits.Keyed)(nil),
+		"limits.NewPool":  (*limits.Pool)(nil),
+	} {
+		_, err := activity.NewDefinition[*scripted]("Scripted", activity.Options{CallTimeout: time.Minute, Limits: source})
+		require.ErrorContains(t, err, `"nil": must be made by `+want)
+	}
 }
 
 func TestInputThatNeedsTheImpossibleEndsTheCallAndNamesIt(t *testing.T) {
@@ -64,7 +100,6 @@ func TestInputThatNeedsTheImpossibleEndsTheCallAndNamesIt(t *testing.T) {
 	for want, f := range map[string]func(string) limits.Units{
 		`units of "tokens" 101: must be from 1 to 100`: func(string) limits.Units { return limits.Units{"tokens": 101} },
 		`units of "c" -1: must be from 1 to 3`:         func(string) limits.Units { return limits.Units{"c": -1} },
-		`units of "tokens" 0: must be from 1 to 100`:   func(string) limits.Units { return limits.Units{"tokens": 0} },
 		`units of "d" 1: no such key`:                  func(string) limits.Units { return limits.Units{"d": 1} },
 		"RequiresOf panicked: out of cheese":           func(string) limits.Units { panic("out of cheese") },
 	} {

@@ -29,6 +29,9 @@ func Slots(limiter limits.Limiter, units limits.Units) Option {
 			if err := source.CheckUnits(units); err != nil {
 				return fmt.Errorf("worker: Slots: %w", err)
 			}
+			if len(units) == 0 && !source.Charging() {
+				return errors.New("worker: Slots: no units, and no call limit: a slot would hold nothing")
+			}
 		}
 		h.Reserve = &slots{limiter: limiter, units: units}
 		return nil

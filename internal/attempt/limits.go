@@ -25,6 +25,9 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 		}
 	}
 	if !e.needs.acquires() {
+		if e.lease, err = limits.Open(e.needs.limiter); err != nil {
+			return false, e.endWaiting(ctx, err, last)
+		}
 		return true, nil
 	}
 	how := charge(e.heart.journal.Started)
@@ -246,7 +249,7 @@ func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
 	case j.Started == 0 && isWait(waited):
 		return final(&limitError{err: waited})
 	case j.Started == 0:
-		return final(waited)
+		return final(e.spec.named(waited))
 	case lastRefused(j):
 		return final(e.spec.refusals(j, stopped))
 	case last == nil: // that was in another server attempt

@@ -13,7 +13,7 @@ import (
 
 // errNoSession is the error of calls whose limits are a session's and which run
 // in none.
-var errNoSession = errors.New("limits: they are a session's, and the call runs in none: make it inside activity.InSession")
+var errNoSession = errors.New("limits: they are a session's, and the call runs in none: make it inside activity.InSession (sessions of workflow.CreateSession are not seen)")
 
 // limitSets are the sets of one worker, and of the sessions on it.
 type limitSets struct {

@@ -144,7 +144,9 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 		l.needs = needs
 	}
 	if !l.needs.acquires() {
-		return nil
+		var err error
+		l.lease, err = limits.Open(l.needs.limiter)
+		return err
 	}
 	if most := l.Spec.Retry.MaxElapsed; most > 0 && l.journal.Started > 0 {
 		timed, cancel := context.WithTimeoutCause(ctx, max(most-l.Elapsed(), 1), errMaxElapsed)
@@ -171,7 +173,7 @@ func (l *Loop[In, Out]) interrupted(ctx context.Context, last error) error {
 func (l *Loop[In, Out]) unstarted(callers context.Context, err, last error) error {
 	switch {
 	case last == nil:
-		return err
+		return l.Spec.named(err)
 	case callers.Err() != nil:
 		return l.interrupted(callers, last)
 	}

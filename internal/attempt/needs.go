@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -70,6 +71,7 @@ func (l *Limits) requires(args []any) (limits.Units, error) {
 		return l.Requires, err
 	}
 	sum := maps.Clone(more)
+	maps.DeleteFunc(sum, func(_ string, n int) bool { return n == 0 })
 	for key, n := range l.Requires {
 		if sum[key] < 0 {
 			continue // an error, when it is acquired
@@ -77,6 +79,14 @@ func (l *Limits) requires(args []any) (limits.Units, error) {
 		sum[key] += n
 	}
 	return sum, nil
+}
+
+// named is an error about units with the method's name.
+func (s *Spec) named(err error) error {
+	if _, ok := errors.AsType[*limits.UnitsError](err); ok {
+		return fmt.Errorf("%s: %w", s.Method, err)
+	}
+	return err
 }
 
 // guarded calls a function of the user's.
