@@ -62,10 +62,11 @@ type Options struct {
 	// process where the method runs in it.
 	Observers []retrypolicy.Observer
 
-	// Limits bound what the methods hold and take at a time: see package
-	// limits. What a method requires is acquired before each of its attempts
-	// and released after it; limits.Held is that in the method, to say how much
-	// was used. Methods can acquire more themselves, with limits.Acquire. A *limits.Declaration makes sets for each worker; a set
+	// Limits bound what the methods hold at one time, and take within a time:
+	// see package limits. What a method requires is acquired before each of its
+	// attempts and released after it; limits.Held is that in the method, to say
+	// how much was used. Methods can acquire more themselves, with
+	// limits.Acquire. A *limits.Declaration makes sets for each worker; a set
 	// that this program has made itself is shared by all who name it. Nil is no
 	// limits.
 	Limits limits.Source

@@ -89,7 +89,7 @@ func run(ctx context.Context, out io.Writer, window time.Duration) (r result, er
 
 	short, long := questions()
 	all := slices.Concat(short, long)
-	_, _ = fmt.Fprintf(out, "%d questions; the API allows %d requests and %d tokens per %v: this takes about %v …\n",
+	_, _ = fmt.Fprintf(out, "%d questions; the API allows %d requests and %d tokens per %v: this takes at least %v …\n",
 		len(all), requestQuota, tokenQuota, window, 2*(window+leeway))
 	begin := time.Now()
 	answers, err := ask(ctx, temporal.Client, api.URL, window, short, long)
