@@ -140,6 +140,7 @@ func TestWaitOnAClockOfItsOwnEndsWithTheReason(t *testing.T) {
 		"resize": func(s *Set, _ Lease) { _ = s.Resize("r", 100) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				clock := Clock{Sleep: func(d time.Duration, wake ...<-chan struct{}) bool {
 					select {
