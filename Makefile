@@ -46,7 +46,7 @@ ROUNDS ?= 20
 SEED   ?= 0
 .PHONY: test-fire
 test-fire: ## The whole crash table, ROUNDS (20) times from SEED (0 draws one), and the engine's known mutations
-	$(GO) test ./test/fire -count=1 -v -timeout 80m -parallel 24 -fire.table -fire.rounds=$(ROUNDS) -fire.seed=$(SEED) | grep -vE '^(=== |    --- PASS)'
+	$(GO) test ./test/fire -count=1 -v -timeout 80m -parallel 12 -fire.table -fire.rounds=$(ROUNDS) -fire.seed=$(SEED) | grep -vE '^(=== |    --- PASS)'
 	$(GO) test ./test/mutation -count=1 -timeout 30m -parallel 4
 
 .PHONY: test-postgres

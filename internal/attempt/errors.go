@@ -149,9 +149,12 @@ func final(err error) (answer error) {
 // they keep between retries.
 func handBack(err error, delay time.Duration) error {
 	err = retrypolicy.Unmark(err)
-	return temporal.NewApplicationErrorWithOptions(wire.Cut(err.Error(), wire.MaxReason), handBackType(err),
-		temporal.ApplicationErrorOptions{
-			NextRetryDelay: max(delay, 1), // zero would mean "unset"
-			Category:       temporal.ApplicationErrorCategoryBenign,
-		})
+	o := temporal.ApplicationErrorOptions{
+		NextRetryDelay: max(delay, 1), // zero would mean "unset"
+		Category:       temporal.ApplicationErrorCategoryBenign,
+	}
+	if stopped, ok := err.(*retrypolicy.StopError); ok { //nolint:errorlint // the engine's own, outermost
+		err, o.Cause = stopped.Err, stopped.ToTemporal(nil)
+	}
+	return temporal.NewApplicationErrorWithOptions(wire.Cut(err.Error(), wire.MaxReason), handBackType(err), o)
 }

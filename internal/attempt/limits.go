@@ -204,7 +204,8 @@ const (
 )
 
 // snooze hands a call that waits for limits to the server, without counting an
-// attempt. It comes back soon, however long the wait in place was to be: what
+// attempt. Its failure is what the call ends with, should the server find that
+// there is no time to go on. It comes back soon, however long the wait in place was to be: what
 // cut that off may be its worker's end, and another has room.
 func (e *execution) snooze(ctx context.Context, cause, last error) error {
 	h := &e.heart
@@ -223,10 +224,14 @@ func (e *execution) snooze(ctx context.Context, cause, last error) error {
 	if canceled := e.leave(ctx, "The journal of a call that waits for limits could not be recorded; the server attempt counts as lost."); canceled != nil {
 		return canceled
 	}
-	if last == nil {
-		last = &limitError{err: cause}
+	if h.journal.Started == 0 {
+		return handBack(&limitError{err: cause}, delay)
 	}
-	return handBack(last, delay)
+	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: cause.Error(), Err: last}
+	if last == nil { // that was in another server attempt
+		return handBack(e.spec.known(&h.journal, stopped), delay)
+	}
+	return handBack(stopped, delay)
 }
 
 // limitError is the failure of a server attempt that has waited for limits in

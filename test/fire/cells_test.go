@@ -147,7 +147,7 @@ func (c *cell) setup() setup {
 	case callTimeout:
 		s.CallTimeout = 3 * time.Second
 		if c.waitsForLimit() { // to its end, of which the answer gets a tenth
-			s.CallTimeout = 5 * time.Second
+			s.CallTimeout = 8 * time.Second
 		}
 	case killedInside:
 		s.Body = bodyKills

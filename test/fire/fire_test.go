@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -185,6 +186,18 @@ func (f *field) callInWorkflow() {
 	run, err := f.client.ExecuteWorkflow(f.Context(), client.StartWorkflowOptions{TaskQueue: queue}, "Fire")
 	require.NoError(f, err)
 	f.run = run
+	f.state = func(ctx context.Context) (activity.CallState, error) {
+		d, err := f.client.DescribeWorkflowExecution(ctx, run.GetID(), run.GetRunID())
+		if err != nil {
+			return "", err
+		}
+		for _, a := range d.GetPendingActivities() {
+			if a.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && a.GetLastFailure() != nil {
+				return activity.CallWaiting, nil
+			}
+		}
+		return activity.CallRunning, nil
+	}
 	f.wait = func(ctx context.Context) error { return run.Get(ctx, nil) }
 }
 
@@ -192,10 +205,10 @@ func (f *field) callInWorkflow() {
 func (f *field) reach() {
 	if f.waitsForLimit() {
 		f.seen(f.setup.Waits, "the call never waited for the limit")
-		f.arrive()
 	} else {
 		f.seen(f.setup.Ledger, "the first body never started")
 	}
+	f.arrive()
 	// The body has started; its return, and the engine's answer, take
 	// milliseconds. A heartbeat, every third of a second, comes before the
 	// event or does not: both must hold, and the seed decides.
@@ -209,13 +222,13 @@ func (f *field) reach() {
 // arrive waits until the server has the call that was handed back: what it is
 // asked before, it tells the worker.
 func (f *field) arrive() {
-	if f.phase != whileLimitServer || f.state == nil {
+	if f.phase != whileLimitServer && f.phase != whileWaitingServer {
 		return
 	}
 	require.Eventually(f, func() bool {
 		state, err := f.state(f.Context())
 		return err == nil && state == activity.CallWaiting
-	}, longest/2, 10*time.Millisecond)
+	}, longest/2, 10*time.Millisecond, "the server never had the call")
 }
 
 // strike makes the event happen, and brings a second worker where the first
