@@ -121,7 +121,9 @@ func (l Lease) end(undo bool) {
 // giveBack takes what a lease that has ended held.
 func (s *Set) giveBack(g *grant, undo bool) {
 	s.lock()
-	s.endContexts(g, ErrReleased)
+	if len(s.contexts) > 0 {
+		s.endContexts(g, ErrReleased)
+	}
 	if s.closed == nil {
 		s.give(g.amounts, undo)
 		s.opened--
