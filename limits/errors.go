@@ -26,6 +26,17 @@ var (
 	ErrNoLimits = errors.New("limits: the context has no limits: declare some with the method (activity.Options.Limits), or use limits.With")
 )
 
+// closedBy is what a set returns that was closed with cause.
+func closedBy(cause error) error {
+	switch {
+	case cause == nil:
+		return ErrClosed
+	case errors.Is(cause, ErrClosed):
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, cause)
+}
+
 // UnitsError says what is wrong with the units of a request: a key that the
 // set does not have, an amount that is not positive, or more than there ever
 // is. Nothing was acquired.

@@ -234,9 +234,7 @@ func (k *Keyed) Resize(limit string, capacity float64) error {
 
 // Close closes the sets of all keys; see Set.Close.
 func (k *Keyed) Close(cause error) {
-	if cause == nil {
-		cause = ErrClosed
-	}
+	cause = closedBy(cause)
 	k.mu.Lock()
 	sets := k.sets
 	if k.closed == nil {

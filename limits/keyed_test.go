@@ -126,7 +126,8 @@ func TestClosedKeyedServesNoKey(t *testing.T) {
 	k.Close(cause)
 	require.ErrorIs(t, context.Cause(ctx), cause)
 	_, err = k.For("b").TryAcquire(limits.Units{"c": 1})
-	require.Equal(t, cause, err)
+	require.ErrorIs(t, err, cause)
+	require.ErrorIs(t, err, limits.ErrClosed)
 	lease.Release()
 	assert.Zero(t, k.Len())
 }

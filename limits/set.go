@@ -2,7 +2,6 @@ package limits
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -157,12 +156,7 @@ func (s *Set) Resize(key string, capacity float64) error {
 // Close ends the set: leases are lost; requests that wait, and all that come, end
 // with ErrClosed, which wraps cause. Closing it again changes nothing.
 func (s *Set) Close(cause error) {
-	switch {
-	case cause == nil:
-		cause = ErrClosed
-	case !errors.Is(cause, ErrClosed):
-		cause = fmt.Errorf("%w: %w", ErrClosed, cause)
-	}
+	cause = closedBy(cause)
 	s.lock()
 	defer s.unlock()
 	if s.closed != nil {

@@ -205,8 +205,8 @@ const (
 
 // snooze hands a call that waits for limits to the server, without counting an
 // attempt. Its failure is what the call ends with, should the server find that
-// there is no time to go on. It comes back soon, however long the wait in place was to be: what
-// cut that off may be its worker's end, and another has room.
+// there is no time to go on. It comes back soon, however long the wait in place
+// was to be: what cut that off may be its worker's end, and another has room.
 func (e *execution) snooze(ctx context.Context, cause, last error) error {
 	h := &e.heart
 	h.mu.Lock()
