@@ -7,6 +7,7 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -184,18 +185,15 @@ func describeWorkflow(ctx context.Context, c client.Client, id, runID string) (D
 		return Description{}, err
 	}
 	if w.WorkflowCloseTime == nil {
-		return d, d.pending(ctx, c)
+		d.pending(w.RawResponse)
+		return d, nil
 	}
 	d.Closed = *w.WorkflowCloseTime
 	return d, d.ended(ctx, c, w.Status)
 }
 
 // pending adds what the server knows of the activity of a workflow that runs.
-func (d *Description) pending(ctx context.Context, c client.Client) error {
-	w, err := c.DescribeWorkflowExecution(ctx, d.ID, d.RunID)
-	if err != nil {
-		return err
-	}
+func (d *Description) pending(w *workflowservice.DescribeWorkflowExecutionResponse) {
 	for _, a := range w.GetPendingActivities() {
 		d.State = pendingState(a.GetState())
 		if t := a.GetLastStartedTime(); t != nil {
@@ -209,7 +207,6 @@ func (d *Description) pending(ctx context.Context, c client.Client) error {
 	if w.GetWorkflowExtendedInfo().GetCancelRequested() {
 		d.State = CallCanceling
 	}
-	return nil
 }
 
 // ended adds what the history of a workflow that has ended tells.

@@ -7,8 +7,8 @@ replace github.com/concurry-go/concurry => ../
 require (
 	github.com/concurry-go/concurry v0.0.0
 	github.com/stretchr/testify v1.12.1
-	go.temporal.io/api v1.63.5
-	go.temporal.io/sdk v1.50.0
+	go.temporal.io/api v1.64.3
+	go.temporal.io/sdk v1.51.0
 )
 
 require (

@@ -139,9 +139,10 @@ func underCodec(t *testing.T, e Engine, c client.Client) {
 	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, flow, "secret in")
 	require.NoError(t, err)
 	<-last
-	description, err := c.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+	described, err := c.DescribeWorkflow(t.Context(), run.GetID(), run.GetRunID())
 	goOn <- struct{}{}
 	require.NoError(t, err)
+	description := described.RawResponse
 	require.Len(t, description.GetPendingActivities(), 1)
 	details := description.GetPendingActivities()[0].GetHeartbeatDetails()
 	require.Len(t, details.GetPayloads(), 2, "the user's, and the journal")

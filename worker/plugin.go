@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -21,6 +23,7 @@ import (
 
 const (
 	pluginName = "concurry"
+	modulePath = "github.com/concurry-go/concurry"
 	// stopTimeout is the WorkerStopTimeout of workers that set none.
 	stopTimeout = 10 * time.Second
 	// defaultSlots is the SDK's MaxConcurrentActivityExecutionSize.
@@ -128,6 +131,7 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 	names, reports := &policyNames{host: host}, &reporting{}
 	simple, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
 		Name:               pluginName,
+		Version:            version(),
 		ClientInterceptors: []interceptor.ClientInterceptor{&attempt.ClientInterceptor{}},
 		WorkerInterceptors: []interceptor.WorkerInterceptor{host.Interceptor()},
 		ConfigureWorker: func(_ context.Context, o worker.PluginConfigureWorkerOptions) error {
@@ -176,6 +180,21 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 	}
 	return &PluginSet{SimplePlugin: simple, options: options, host: host}, nil
 }
+
+// version is this module's, which Temporal shows for each worker ("temporal
+// worker describe"); "(devel)" where the program is built from a checkout.
+var version = sync.OnceValue(func() string { //nolint:gochecknoglobals // constant
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == modulePath {
+			return m.Version
+		}
+	}
+	return ""
+})
 
 // checkOptions refuses options of a worker that do not go together.
 func checkOptions(o *worker.Options, host *attempt.Host) error {

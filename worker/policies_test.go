@@ -307,10 +307,10 @@ func TestWithoutHeartbeatTimeoutTheJournalIsRecordedAndNothingElse(t *testing.T)
 	heartbeats := func() []byte {
 		<-running
 		defer func() { goOn <- struct{}{} }()
-		d, err := c.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+		d, err := c.DescribeWorkflow(t.Context(), run.GetID(), run.GetRunID())
 		require.NoError(t, err)
-		require.Len(t, d.GetPendingActivities(), 1)
-		payloads := d.GetPendingActivities()[0].GetHeartbeatDetails().GetPayloads()
+		require.Len(t, d.RawResponse.GetPendingActivities(), 1)
+		payloads := d.RawResponse.GetPendingActivities()[0].GetHeartbeatDetails().GetPayloads()
 		if len(payloads) == 0 {
 			return nil
 		}

@@ -187,11 +187,11 @@ func (f *field) callInWorkflow() {
 	require.NoError(f, err)
 	f.run = run
 	f.state = func(ctx context.Context) (activity.CallState, error) {
-		d, err := f.client.DescribeWorkflowExecution(ctx, run.GetID(), run.GetRunID())
+		d, err := f.client.DescribeWorkflow(ctx, run.GetID(), run.GetRunID())
 		if err != nil {
 			return "", err
 		}
-		for _, a := range d.GetPendingActivities() {
+		for _, a := range d.RawResponse.GetPendingActivities() {
 			if a.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && a.GetLastFailure() != nil {
 				return activity.CallWaiting, nil
 			}
