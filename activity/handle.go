@@ -162,9 +162,8 @@ var errNoPlugin = errors.New("NumRetries and AttemptTimeout of CallOptions, and 
 	"worker.New has it; other workers and clients take worker.Plugin() among their Plugins")
 
 // retryPolicy is Temporal's part: none but a far backstop where the engine
-// counts. Failures of the SDK itself, which no other attempt would mend, end
-// the call at once: arguments that cannot be decoded and results that cannot
-// be encoded, and results beyond the server's limit.
+// counts. Results beyond the server's limit, which no other attempt would mend,
+// end the call at once.
 func (p *plan) retryPolicy() *temporal.RetryPolicy {
 	if !p.engine() {
 		return p.options.Retry.Temporal()
@@ -173,7 +172,7 @@ func (p *plan) retryPolicy() *temporal.RetryPolicy {
 	if p.spec.Limits.Source != nil {
 		policy.MaximumAttempts = unlimited // waits for limits are server attempts too, however many
 	}
-	policy.NonRetryableErrorTypes = []string{attempt.FailureOfSDK, attempt.FailureOfSize}
+	policy.NonRetryableErrorTypes = []string{attempt.FailureOfSize}
 	return policy
 }
 

@@ -99,11 +99,17 @@ func (i *Inline[S, In, Out]) WithClock(c Clock) *Inline[S, In, Out] {
 	return &changed
 }
 
-// Call runs the method and waits for its end. Errors are the method's own, a
-// *validation.RetryValidationError, or the context's.
+// Call runs the method and waits for its end. With a ctx that has ended nothing is
+// begun. Errors are the method's own, in a *retrypolicy.StopError that says why
+// there was no further attempt, a *validation.RetryValidationError, or the
+// context's.
 func (i *Inline[S, In, Out]) Call(ctx context.Context, in In) (Out, error) {
+	if err := ctx.Err(); err != nil {
+		var zero Out
+		return zero, err
+	}
 	// No branch for what is not plain: it would cost a fifth of the time.
-	out, err := i.once(ctx, in)
+	out, err := i.once(attempt.Nested(ctx), in)
 	if err == nil {
 		return out, nil
 	}

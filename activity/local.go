@@ -48,7 +48,7 @@ func (h Handle[In, Out]) ExecuteLocal(ctx workflow.Context, in In) Future[Out] {
 		ScheduleToCloseTimeout: p.options.CallTimeout,
 		StartToCloseTimeout:    p.localTimeout(),
 		// The engine's attempts are all there are; the type tells it that this is ours.
-		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1, NonRetryableErrorTypes: []string{attempt.FailureOfSDK}},
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1, NonRetryableErrorTypes: []string{attempt.FailureOfSize}},
 		Summary:     h.call.Summary,
 	})
 	return launch[Out](ctx, p, func(ctx workflow.Context) workflow.Future {

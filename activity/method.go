@@ -227,9 +227,9 @@ func untyped[Out any](v validation.Validator[Out]) attempt.Validator {
 }
 
 // decode is a result that the SDK's test environment has encoded already.
-func decode[Out any](p *commonpb.Payloads) (any, error) {
+func decode[Out any](p *commonpb.Payloads, dc converter.DataConverter) (any, error) {
 	var out Out
-	err := converter.GetDefaultDataConverter().FromPayloads(p, &out)
+	err := dc.FromPayloads(p, &out)
 	return out, err
 }
 

@@ -3,6 +3,8 @@ package activity
 import (
 	"context"
 	"reflect"
+
+	"github.com/concurry-go/concurry/internal/attempt"
 )
 
 // None is the input of methods without arguments, and the output of methods
@@ -129,14 +131,22 @@ func argumentTypes[In any]() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[In]()}
 }
 
-// registered is fn with the signature that Temporal calls.
+// registered is fn with the signature that Temporal calls. Where no engine is in
+// its path, its errors are made fit for the server here.
 func registered[In, Out any](fn func(context.Context, In) (Out, error)) any {
+	answering := func(ctx context.Context, in In) (Out, error) {
+		out, err := fn(ctx, in)
+		if err != nil {
+			err = attempt.Answer(ctx, err)
+		}
+		return out, err
+	}
 	var in In
 	if s, ok := any(in).(several); ok {
 		return s.function(func(ctx context.Context, args any) (any, error) {
 			in, _ := args.(In) // function calls with what it is a method of
-			return fn(ctx, in)
+			return answering(ctx, in)
 		})
 	}
-	return fn
+	return answering
 }

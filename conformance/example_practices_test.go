@@ -60,7 +60,7 @@ func Example_retryLimits() {
 	// failed: dial tcp: connection refused
 	// failed: dial tcp: connection refused
 	// failed: dial tcp: connection refused
-	//  dial tcp: connection refused; not retried: the wait of 4s does not fit into 2s, what is left of MaxElapsed
+	//  dial tcp: connection refused; gave up after 3 attempts: maximum elapsed time: the wait of 4s does not fit into 2s, what is left of MaxElapsed
 }
 
 // A timeout for each attempt, one for the call with all its retries, and one

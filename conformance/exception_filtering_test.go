@@ -53,7 +53,7 @@ func TestRetryOnSpecificExceptions(t *testing.T) {
 		var app *temporal.ApplicationError
 		require.ErrorAs(t, o.err, &app)
 		assert.Equal(t, "HTTPError", app.Type())
-		assert.Equal(t, "HTTP status 503", app.Message())
+		assert.Equal(t, "HTTP status 503; gave up after 4 attempts: retries spent", app.Message())
 	})
 }
 

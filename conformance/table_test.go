@@ -201,7 +201,7 @@ func TestBeyondTheGuide(t *testing.T) {
 		o := call{policy: retrypolicy.Policy{NumRetries: 5}, body: fails(&later{time.Hour})}.run(t, e)
 		assert.Equal(t, 1, o.starts)
 		require.ErrorContains(t, o.err, "come back later")
-		require.ErrorContains(t, o.err, "not retried: the wait of 1h0m0s that was asked for does not fit into")
+		require.ErrorContains(t, o.err, ": the wait of 1h0m0s that was asked for does not fit into")
 		stop, ok := retrypolicy.StopOf(o.err)
 		assert.True(t, ok)
 		assert.Equal(t, retrypolicy.StopCallTimeout, stop)

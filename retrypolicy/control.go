@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/internal/chain"
 )
 
 // Permanent marks err as not to be retried, whatever the policy says. The mark
@@ -56,38 +58,75 @@ func Unmark(err error) error {
 	}
 }
 
-// IsPermanent tells whether err carries the mark of Permanent, or is (or
-// wraps) a Temporal application error that is non-retryable.
+// IsPermanent reports whether err carries the mark of Permanent, or is (or
+// wraps) a Temporal application error that is non-retryable. The end of another
+// call that the method made carries neither, however that call ended.
 func IsPermanent(err error) bool {
-	if _, ok := errors.AsType[*permanentError](err); ok {
-		return true
-	}
-	app, ok := errors.AsType[*temporal.ApplicationError](err)
-	return ok && app.NonRetryable()
+	permanent, decided := false, false
+	walkCall(err, func(err error) chain.Step {
+		switch e := err.(type) { //nolint:errorlint // the chain is walked here
+		case *permanentError:
+			permanent = true
+			return chain.Stop
+		case *temporal.ApplicationError:
+			if !decided { // the first one decides
+				permanent, decided = e.NonRetryable(), true
+			}
+		}
+		return chain.Next
+	})
+	return permanent
+}
+
+// walkCall walks err as far as it is the method's own: behind the end of another
+// call it means nothing to this one.
+func walkCall(err error, visit func(error) chain.Step) {
+	chain.Walk(err, func(err error) chain.Step {
+		switch e := err.(type) { //nolint:errorlint // the chain is walked here
+		case *StopError, *callEnd:
+			return chain.Skip
+		case *temporal.ApplicationError:
+			if stopOf(e) != nil {
+				return chain.Skip
+			}
+		}
+		return visit(err)
+	})
 }
 
 // DelayOf returns the delay err asks for: the one of After, the NextRetryDelay
 // of a Temporal application error, or what the RetryAfter method of an error in
-// the chain returns, where that is above zero; at most LongestWait. ok tells
-// whether it does.
+// the chain returns, where that is above zero; at most LongestWait. ok reports
+// whether it does. What the end of another call that the method made has asked
+// for does not count, but for RetryAfter methods.
 func DelayOf(err error) (delay time.Duration, ok bool) {
-	delay, ok = delayOf(err)
-	return min(delay, LongestWait), ok
-}
-
-func delayOf(err error) (delay time.Duration, ok bool) {
-	if a, ok := errors.AsType[*afterError](err); ok {
-		return a.delay, true
-	}
-	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok && app.NextRetryDelay() > 0 {
-		return app.NextRetryDelay(), true
-	}
-	if c, ok := errors.AsType[carrier](err); ok {
-		if delay := retryAfter(c); delay > 0 {
-			return delay, true
+	var told, app, header time.Duration = -1, -1, -1
+	walkCall(err, func(err error) chain.Step {
+		switch e := err.(type) { //nolint:errorlint // the chain is walked here
+		case *afterError:
+			told = e.delay
+			return chain.Stop
+		case *temporal.ApplicationError:
+			if app < 0 {
+				app = e.NextRetryDelay()
+			}
 		}
+		return chain.Next
+	})
+	if told >= 0 {
+		return min(told, LongestWait), true
 	}
-	return 0, false
+	if app > 0 {
+		return min(app, LongestWait), true
+	}
+	chain.Walk(err, func(err error) chain.Step {
+		if c, ok := err.(carrier); ok { //nolint:errorlint // the chain is walked here
+			header = retryAfter(c)
+			return chain.Stop
+		}
+		return chain.Next
+	})
+	return min(max(header, 0), LongestWait), header > 0
 }
 
 // carrier is an error that knows when to come back.

@@ -1,7 +1,7 @@
 package retrypolicy
 
 import (
-	"errors"
+	"fmt"
 	"strings"
 
 	"go.temporal.io/sdk/temporal"
@@ -53,40 +53,74 @@ const LostType = "AttemptLost"
 // wire.
 func IsLost(err error) bool { return chain.Application(err, LostType) != nil }
 
-// StopError is the error of a call that ended although it had retries left,
-// and although its last error is one to be retried: for StopCallTimeout,
-// StopMaxElapsed, StopBudget and StopLimits. Err is that last error, whose type,
-// details and causes the call keeps. Find it with StopOf.
+// StopError is the end of a call that its policy governed: why there was no
+// further attempt, and after how many. Err is the last attempt's error, whose text,
+// type, details and causes the call keeps. Find it with StopOf, or errors.As.
 type StopError struct {
-	Stop   Stop
-	Detail string // such as "the wait of 2m0s does not fit into 30s, what is left of the call"
+	Stop Stop
+	// Attempts is how many attempts the call made.
+	Attempts int
+	// Detail says more where the call had retries left and its last error is one
+	// to be retried: for StopCallTimeout, StopMaxElapsed, StopBudget and
+	// StopLimits, such as "the wait of 2m0s does not fit into 30s, what is left of
+	// the call's timeout".
+	Detail string
 	Err    error
 }
 
-// Error is the last error's text, and why it was not retried.
+// Error returns the last error's text; with a Detail also why it was not
+// retried. Behind the wire, where nobody sees more than a text, the error of the
+// call says so in any case.
 func (e *StopError) Error() string {
-	if e.Err == nil {
-		return prefix + e.Detail
+	switch {
+	case e.Err == nil:
+		return e.why()
+	case e.Detail == "":
+		return e.Err.Error()
+	default:
+		return e.Err.Error() + "; " + e.why()
 	}
-	return e.Err.Error() + "; " + prefix + e.Detail
 }
 
-const prefix = "not retried: "
+// why is why the call ended, in words that explained reads.
+func (e *StopError) why() string {
+	noun := "attempts"
+	if e.Attempts == 1 {
+		noun = "attempt"
+	}
+	why := fmt.Sprintf("%s%d %s: %s", gaveUp, e.Attempts, noun, e.Stop)
+	if e.Detail != "" {
+		why += ": " + e.Detail
+	}
+	return why
+}
+
+const gaveUp = "gave up after "
+
+// Explain is for the engine: text, what the last attempt's error says, and why
+// there is no further one, unless the call was never to have one.
+func (e *StopError) Explain(text string) string {
+	if e.Detail == "" && e.Stop == StopSpent && e.Attempts <= 1 {
+		return text
+	}
+	return text + "; " + e.why()
+}
 
 // Unwrap is the last error.
 func (e *StopError) Unwrap() error { return e.Err }
 
-// ToTemporal is the error as it travels: as the first cause of the call's own
-// error, which keeps its message, with cause behind it.
-func (e *StopError) ToTemporal(cause error) error {
-	return temporal.NewApplicationErrorWithOptions(prefix+e.Detail, StopType, temporal.ApplicationErrorOptions{
-		NonRetryable: true, Cause: cause, Details: []any{string(e.Stop)},
+// ToTemporal is for the engine: the error as it travels, as the first cause of
+// the call's own error, whose message says what this one knows, with cause behind
+// it. more are further details.
+func (e *StopError) ToTemporal(cause error, more ...any) error {
+	return temporal.NewApplicationErrorWithOptions(string(e.Stop), StopType, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Cause: cause, Details: append([]any{string(e.Stop), e.Attempts, e.Detail}, more...),
 	})
 }
 
-// StopOf tells why a call ended that had retries left, on either side of the
-// wire. ok is false for calls that ended in any other way, also where the
-// method's own error is that of another call which did.
+// StopOf returns why a call ended with an error, on either side of the wire. ok
+// is false for calls that were canceled, or that no policy governed, and for a
+// method's own error that is another call's.
 func StopOf(err error) (stop Stop, ok bool) {
 	e := FindStop(err)
 	if e == nil {
@@ -98,64 +132,117 @@ func StopOf(err error) (stop Stop, ok bool) {
 // FindStop is the StopError of the call that err is from, wherever that ran;
 // nil if there is none. Of joined errors, such as a map's, it is the first.
 // Behind the wire it has no Err.
-func FindStop(err error) *StopError {
+func FindStop(err error) (found *StopError) {
 	ofWorkflow := false // its own errors are around the call's
-	for err != nil {
+	chain.Walk(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
 		case *StopError:
-			return e
-		case *otherCallError:
-			return nil
+			found = e
+			return chain.Stop
+		case *callEnd:
+			return chain.Skip
 		case *temporal.WorkflowExecutionError, *temporal.ChildWorkflowExecutionError:
 			ofWorkflow = true
 		case *temporal.ActivityError:
 			ofWorkflow = false
+		case *temporal.PanicError:
+			found = explained(e.Error())
+			return stopIf(found != nil)
 		case *temporal.ApplicationError:
-			for _, app := range []error{e, e.Unwrap()} {
-				if stopped := traveled(app); stopped != nil {
-					return stopped
-				}
+			if found = stopOf(e); found != nil {
+				return chain.Stop
 			}
 			if !ofWorkflow {
-				return nil // this is the call's error, and its causes are the method's
+				return chain.Skip // this is the call's error, and its causes are the method's
 			}
-		case interface{ Unwrap() []error }:
-			for _, one := range e.Unwrap() {
-				if stopped := FindStop(one); stopped != nil {
-					return stopped
-				}
-			}
-			return nil
 		}
-		err = errors.Unwrap(err)
+		return chain.Next
+	})
+	return found
+}
+
+func stopIf(yes bool) chain.Step {
+	if yes {
+		return chain.Stop
 	}
-	return nil
+	return chain.Next
+}
+
+// stopOf is the StopError that came with app, as itself or its first cause; nil
+// if there is none.
+func stopOf(app *temporal.ApplicationError) *StopError {
+	if e := traveled(app); e != nil {
+		return e
+	}
+	return traveled(app.Unwrap())
 }
 
 // traveled is the StopError that came as err; nil if it is none.
 func traveled(err error) *StopError {
 	app, ok := err.(*temporal.ApplicationError) //nolint:errorlint // this one
-	if !ok || app.Type() != StopType {
+	if !ok || app.Type() != StopType || !app.HasDetails() {
 		return nil
 	}
-	if stop := ""; app.HasDetails() && app.Details(&stop) == nil {
-		return &StopError{Stop: Stop(stop), Detail: strings.TrimPrefix(app.Message(), prefix)}
+	var stop string // and no Stop: details that have not traveled yet must be of the very type
+	e := &StopError{}
+	if app.Details(&stop, &e.Attempts, &e.Detail) != nil {
+		return nil
 	}
-	return nil
+	e.Stop = Stop(stop)
+	return e
 }
 
-// OfOtherCall is for the engine: err, the error of a method, such that no
-// StopError in it is taken for that of the method's own call.
-func OfOtherCall(err error) error {
-	if FindStop(err) == nil {
-		return err
+// explained reads what Explain has written. A panic arrives with its text and its
+// stack, and without any cause.
+func explained(text string) *StopError {
+	i := strings.LastIndex(text, "; "+gaveUp)
+	if i < 0 {
+		return nil
 	}
-	return &otherCallError{err}
+	e := &StopError{}
+	count, why, _ := strings.Cut(text[i+len("; "+gaveUp):], ": ")
+	var noun string
+	if n, err := fmt.Sscan(count, &e.Attempts, &noun); n != 2 || err != nil {
+		return nil
+	}
+	stop, detail, _ := strings.Cut(why, ": ")
+	switch e.Stop, e.Detail = Stop(stop), detail; e.Stop {
+	case StopSpent, StopCase, StopFiltered, StopPermanent, StopCallTimeout, StopMaxElapsed, StopBudget, StopLimits, StopCaller:
+		return e
+	default:
+		return nil
+	}
 }
 
-// otherCallError hides from FindStop what another call has stopped by, and from
-// nobody else.
-type otherCallError struct{ err error }
+// EndOfCall is for the engine: err as a call in this process ends with it, where
+// no StopError says so. What marks and stops it carries belong to that call, and
+// mean nothing to one whose method returns it.
+func EndOfCall(err error) error {
+	err = Unmark(err)
+	if carries(err) {
+		return &callEnd{err}
+	}
+	return err
+}
 
-func (e *otherCallError) Error() string { return e.err.Error() }
-func (e *otherCallError) Unwrap() error { return e.err }
+// carries reports whether err has a mark or a StopError in its chain.
+func carries(err error) (yes bool) {
+	chain.Walk(err, func(err error) chain.Step {
+		switch e := err.(type) { //nolint:errorlint // the chain is walked here
+		case *permanentError, *afterError, *StopError:
+			yes = true
+		case *temporal.ApplicationError:
+			yes = e.NonRetryable() || e.NextRetryDelay() > 0
+		case *callEnd:
+			return chain.Skip
+		}
+		return stopIf(yes)
+	})
+	return yes
+}
+
+// callEnd is the end of a call, in the error of another one.
+type callEnd struct{ err error }
+
+func (e *callEnd) Error() string { return e.err.Error() }
+func (e *callEnd) Unwrap() error { return e.err }

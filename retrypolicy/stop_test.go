@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,25 +16,109 @@ import (
 
 func TestStopErrorKeepsTheLastErrorAndSaysWhyItWasNotRetried(t *testing.T) {
 	t.Parallel()
-	err := &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Detail: "the retry budget is spent", Err: fmt.Errorf("read: %w", io.EOF)}
-	require.EqualError(t, err, "read: EOF; not retried: the retry budget is spent")
+	err := &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "the retry budget is spent", Err: fmt.Errorf("read: %w", io.EOF)}
+	require.EqualError(t, err, "read: EOF; gave up after 3 attempts: retry budget: the retry budget is spent")
 	require.ErrorIs(t, err, io.EOF)
 	stop, ok := retrypolicy.StopOf(fmt.Errorf("step 2: %w", err))
 	assert.True(t, ok)
 	assert.Equal(t, retrypolicy.StopBudget, stop)
-	require.EqualError(t, &retrypolicy.StopError{Detail: "no time"}, "not retried: no time")
+	require.EqualError(t, &retrypolicy.StopError{Stop: retrypolicy.StopCallTimeout, Attempts: 1, Detail: "no time"}, "gave up after 1 attempt: call timeout: no time")
+
+	err = &retrypolicy.StopError{Stop: retrypolicy.StopSpent, Attempts: 4, Err: io.EOF}
+	require.EqualError(t, err, "EOF", "in this process StopOf tells the rest")
+}
+
+func TestMessageOnTheWireSaysHowManyAttemptsThereWereAndWhyNoMore(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err  retrypolicy.StopError
+		want string
+	}{
+		{retrypolicy.StopError{Stop: retrypolicy.StopSpent, Attempts: 4}, "503; gave up after 4 attempts: retries spent"},
+		{retrypolicy.StopError{Stop: retrypolicy.StopPermanent, Attempts: 1}, "503; gave up after 1 attempt: permanent"},
+		{retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 2, Detail: "none left"}, "503; gave up after 2 attempts: retry budget: none left"},
+		{retrypolicy.StopError{Stop: retrypolicy.StopSpent, Attempts: 1}, "503"}, // it was never to have more
+	} {
+		assert.Equal(t, tc.want, tc.err.Explain("503"))
+	}
 }
 
 func TestStopIsFoundBehindTheWire(t *testing.T) {
 	t.Parallel()
-	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopMaxElapsed, Detail: "too late"}
-	err := temporal.NewApplicationErrorWithOptions("EOF; not retried: too late", "T", temporal.ApplicationErrorOptions{
-		Cause: stopped.ToTemporal(errors.New("EOF")),
-	})
 	c := temporal.GetDefaultFailureConverter()
-	stop, ok := retrypolicy.StopOf(fmt.Errorf("activity: %w", c.FailureToError(c.ErrorToFailure(err))))
-	assert.True(t, ok)
-	assert.Equal(t, retrypolicy.StopMaxElapsed, stop)
+	for _, stopped := range []*retrypolicy.StopError{
+		{Stop: retrypolicy.StopMaxElapsed, Attempts: 2, Detail: "too late: by far"},
+		{Stop: retrypolicy.StopSpent, Attempts: 4},
+	} {
+		err := temporal.NewApplicationErrorWithOptions(stopped.Explain("EOF"), "T", temporal.ApplicationErrorOptions{
+			Cause: stopped.ToTemporal(errors.New("EOF")),
+		})
+		got := retrypolicy.FindStop(fmt.Errorf("activity: %w", c.FailureToError(c.ErrorToFailure(err))))
+		assert.Equal(t, stopped, got)
+	}
+}
+
+func TestStopOfAPanicIsFoundInItsText(t *testing.T) {
+	t.Parallel()
+	c := temporal.GetDefaultFailureConverter()
+	arrived := func(text string) error {
+		f := c.ErrorToFailure(temporal.NewApplicationError(text, "PanicError"))
+		return c.FailureToError(f)
+	}
+	for _, stopped := range []*retrypolicy.StopError{
+		{Stop: retrypolicy.StopSpent, Attempts: 4}, {Stop: retrypolicy.StopPermanent, Attempts: 1},
+		{Stop: retrypolicy.StopBudget, Attempts: 2, Detail: "of the last 3 attempts: 3 were retries"},
+	} {
+		assert.Equal(t, stopped, retrypolicy.FindStop(arrived(stopped.Explain("panic: boom"))))
+	}
+	for _, text := range []string{"panic: boom", "panic: x; gave up after many attempts: retries spent", "panic: x; gave up after 2 attempts: tired", "; gave up after "} {
+		assert.Nil(t, retrypolicy.FindStop(arrived(text)), text)
+	}
+}
+
+func TestEndOfAnotherCallDecidesNothing(t *testing.T) {
+	t.Parallel()
+	c := temporal.GetDefaultFailureConverter()
+	spent := &retrypolicy.StopError{Stop: retrypolicy.StopSpent, Attempts: 2}
+	submitted := c.FailureToError(c.ErrorToFailure(temporal.NewApplicationErrorWithOptions("503", "T", temporal.ApplicationErrorOptions{
+		NonRetryable: true, Cause: spent.ToTemporal(nil),
+	})))
+	marked := retrypolicy.Permanent(retrypolicy.After(io.EOF, time.Hour))
+	for name, end := range map[string]error{
+		"in process, governed":     &retrypolicy.StopError{Stop: retrypolicy.StopPermanent, Attempts: 1, Err: fmt.Errorf("x: %w", marked)},
+		"in process, not governed": retrypolicy.EndOfCall(fmt.Errorf("x: %w", marked)),
+		"submitted":                submitted,
+	} {
+		for _, err := range []error{end, fmt.Errorf("inner: %w", end), errors.Join(io.ErrNoProgress, end)} {
+			assert.False(t, retrypolicy.IsPermanent(err), name)
+			_, told := retrypolicy.DelayOf(err)
+			assert.False(t, told, name)
+			assert.True(t, retrypolicy.IsPermanent(retrypolicy.Permanent(err)), "%s: the method's own wish counts", name)
+		}
+	}
+	assert.True(t, retrypolicy.IsPermanent(fmt.Errorf("x: %w", temporal.NewNonRetryableApplicationError("x", "T", nil))))
+	assert.Equal(t, io.EOF, retrypolicy.EndOfCall(io.EOF), "there is nothing to hide")
+}
+
+// selfish is its own cause.
+type selfish struct{}
+
+func (selfish) Error() string   { return "selfish" }
+func (s selfish) Unwrap() error { return s }
+
+func TestChainsWithoutEndAreNotWalkedForEver(t *testing.T) {
+	t.Parallel()
+	deep := error(retrypolicy.Permanent(io.EOF))
+	for range 20_000 {
+		deep = fmt.Errorf("x: %w", deep)
+	}
+	for _, err := range []error{selfish{}, deep} {
+		assert.False(t, retrypolicy.IsPermanent(err))
+		_, told := retrypolicy.DelayOf(err)
+		assert.False(t, told)
+		assert.Nil(t, retrypolicy.FindStop(err))
+		assert.False(t, retrypolicy.IsLost(err))
+	}
 }
 
 func TestOtherErrorsHaveNoStop(t *testing.T) {

@@ -33,8 +33,7 @@ type RetryValidationError struct {
 	Outcomes []retrypolicy.Outcome
 	// LeftOut is how many outcomes are missing at the front of Outcomes.
 	LeftOut int
-	// Stopped says why the call ended although it had retries left; nil if
-	// all were made.
+	// Stopped says why there was no further attempt; nil where nobody knows.
 	Stopped *retrypolicy.StopError
 }
 
@@ -58,7 +57,7 @@ func (e *RetryValidationError) Error() string {
 	if lost := e.lost(); len(lost) > 0 {
 		fmt.Fprintf(&b, " (attempts without outcome: %s)", strings.Trim(fmt.Sprint(lost), "[]"))
 	}
-	if e.Stopped != nil {
+	if e.Stopped != nil && e.Stopped.Detail != "" {
 		fmt.Fprintf(&b, "; %v", e.Stopped)
 	}
 	return b.String()
@@ -170,19 +169,26 @@ type document struct {
 
 // ToTemporal is for the engine: the error as it travels, a non-retryable
 // application error of type ErrorType with the message of an error around it.
-// Results must already be encoded.
+// Results must already be encoded; those that only the user's own converter can
+// decode are details of their own, behind the document.
 func (e *RetryValidationError) ToTemporal(message string) error {
 	d := document{Method: e.MethodName, Attempts: e.Attempts, LeftOut: e.LeftOut}
+	details := []any{nil}
 	for _, o := range e.Outcomes {
-		d.Outcomes = append(d.Outcomes, wire.FromOutcome(o))
+		w := wire.FromOutcome(o)
+		if p := w.Result.Apart(); p != nil {
+			w.Result = &wire.Result{Detail: len(details)}
+			details = append(details, converter.NewRawValue(p))
+		}
+		d.Outcomes = append(d.Outcomes, w)
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: true}
 	if e.Stopped != nil {
 		options.Cause = e.Stopped.ToTemporal(nil)
-		message = strings.TrimSuffix(message, "; "+e.Stopped.Error()) // the cause says it
 	}
 	if p, err := wire.Seal(wire.Refusals, d); err == nil {
-		options.Details = []any{converter.NewRawValue(p)}
+		details[0] = converter.NewRawValue(p)
+		options.Details = details
 	}
 	return temporal.NewApplicationErrorWithOptions(wire.Cut(message, 4*wire.MaxReason), ErrorType, options)
 }
@@ -224,9 +230,35 @@ func decode(app *temporal.ApplicationError) (e *RetryValidationError) {
 	}
 	outcomes := make([]retrypolicy.Outcome, len(d.Outcomes))
 	for i, o := range d.Outcomes {
-		outcomes[i] = o.Outcome()
+		if n := detailOf(o.Result); n > 0 {
+			o.Result = wire.InDetail(n, func(ptr any) error { return detail(app, n, ptr) })
+		}
+		outcomes[i] = o.Outcome(nil)
 	}
 	e = New(d.Method, d.Attempts, outcomes, d.LeftOut)
 	e.Stopped = stopped
 	return e
+}
+
+func detailOf(r *wire.Result) int {
+	if r == nil || r.Detail > maxDetails {
+		return 0
+	}
+	return r.Detail
+}
+
+// maxDetails bounds how many details are asked for.
+const maxDetails = 1000
+
+// detail decodes detail n of app, with the converter that it came with.
+func detail(app *temporal.ApplicationError, n int, ptr any) error {
+	pointers := make([]any, n+1)
+	for i := range pointers {
+		pointers[i] = &converter.RawValue{}
+	}
+	pointers[n] = ptr
+	if err := app.Details(pointers...); err != nil {
+		return fmt.Errorf("%w; to read what a DataConverter of your own has encoded, give the client a FailureConverter with it", err)
+	}
+	return nil
 }

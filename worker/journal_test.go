@@ -91,7 +91,7 @@ func TestFinalErrorKeepsTypeMessageDetailsAndCause(t *testing.T) {
 			var app *temporal.ApplicationError
 			require.ErrorAs(t, err, &app)
 			assert.Equal(t, "Declined", app.Type())
-			assert.Equal(t, "no funds", app.Message())
+			assert.Equal(t, "no funds; gave up after 2 attempts: retries spent", app.Message())
 			assert.True(t, app.NonRetryable())
 			assert.Equal(t, temporal.ApplicationErrorCategoryUnspecified, app.Category(), "the final failure is no noise")
 			var kind string

@@ -175,24 +175,27 @@ func TestLostAttemptIsToldOfByTheWorkerThatFindsOut(t *testing.T) {
 	queue, c := Queue(t), Client(t)
 	var seen events
 	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("no disk") }}
-	d, do := define(t, OnServer, retrypolicy.Policy{NumRetries: 1})
-	started := make(chan struct{})
+	d := activity.Define[*scripted]("Scripted", activity.Options{
+		Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second, TaskQueue: queue,
+	})
+	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	started, over := make(chan struct{}), make(chan struct{})
 	bare := sdkworker.New(c, queue, sdkworker.Options{})
 	bare.RegisterActivityWithOptions(func(context.Context, string) (string, error) {
 		close(started)
-		return "", temporal.NewApplicationErrorWithOptions("from a worker without the engine", "", temporal.ApplicationErrorOptions{
-			NextRetryDelay: time.Second, // until then it has stopped
-		})
+		<-over // it does not heartbeat
+		return "", sdkactivity.ErrResultPending
 	}, sdkactivity.RegisterOptions{Name: "Scripted.Do"})
 	require.NoError(t, bare.Start())
 	call := submit(t, c, do, queue, "")
 	Next(t, started)
-	bare.Stop()
+	go bare.Stop()
+	defer close(over)
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) }, worker.Observe(seen.observe))
 	_, err := call.Get(t.Context())
 	require.ErrorContains(t, err, "no disk")
 	assert.Equal(t, []string{
-		"Scripted.Do 1 lost: retry (left no outcome: its worker was shut down, killed or cut off)",
+		"Scripted.Do 1 lost: retry (left no outcome: its worker was shut down, killed or cut off (activity Heartbeat timeout))",
 		"Scripted.Do 2 failed: give up, retries spent (no disk)",
 	}, seen.told())
 }

@@ -147,6 +147,7 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 				}
 			}
 			host.Sessions = o.WorkerOptions.EnableSessionWorker
+			host.DefaultHeartbeatThrottle, host.MaxHeartbeatThrottle = o.WorkerOptions.DefaultHeartbeatThrottleInterval, o.WorkerOptions.MaxHeartbeatThrottleInterval
 			o.WorkerOptions.Interceptors = host.Replace(o.WorkerOptions.Interceptors)
 			host.Slots = o.WorkerOptions.MaxConcurrentActivityExecutionSize
 			if host.Slots == 0 {
@@ -158,13 +159,18 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 			}
 			return nil
 		},
-		ConfigureClient: func(context.Context, client.PluginConfigureClientOptions) error {
+		ConfigureClient: func(ctx context.Context, o client.PluginConfigureClientOptions) error {
 			names.shared = true
-			return nil
+			return configureClient(ctx, o)
 		},
 		RunContextBefore: func(ctx context.Context, o temporal.SimplePluginRunContextBeforeOptions) error {
 			if err := names.check(); err != nil && !o.WorkflowReplayer {
 				return err
+			}
+			if !o.WorkflowReplayer {
+				if err := know(host, o.Registry); err != nil {
+					return err
+				}
 			}
 			if !o.WorkflowReplayer {
 				reports.begin(o.InstanceKey, host)

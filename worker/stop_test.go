@@ -96,8 +96,8 @@ func TestStopOfAnotherCallIsNotThisOnes(t *testing.T) {
 			d, do := define(t, e, retrypolicy.Policy{NumRetries: 1})
 			_, err := Run(t, e, d, do, impl, "")
 			require.Error(t, err)
-			_, ok := retrypolicy.StopOf(err)
-			assert.False(t, ok, "%s: this call has made all its retries: %v", name, err)
+			stop, _ := retrypolicy.StopOf(err)
+			assert.Equal(t, retrypolicy.StopSpent, stop, "%s: this call has made all its retries: %v", name, err)
 			assert.EqualValues(t, 2, impl.started.Load())
 		}
 	})

@@ -175,7 +175,7 @@ func TestSubmittedCallFailsWithTheMethodsErrorItself(t *testing.T) {
 				app, ok := err.(*temporal.ApplicationError)
 				require.True(t, ok, "%T %v", err, err)
 				assert.Equal(t, "Declined", app.Type())
-				assert.Equal(t, "no funds", app.Message())
+				assert.Equal(t, "no funds; gave up after 2 attempts: retries spent", app.Message())
 				assert.True(t, app.NonRetryable())
 				assert.Equal(t, temporal.ApplicationErrorCategoryUnspecified, app.Category())
 				var kind string

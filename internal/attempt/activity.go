@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 
+	"github.com/concurry-go/concurry/internal/converters"
+	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -25,7 +26,7 @@ type execution struct {
 
 	spec  *Spec
 	info  activity.Info
-	heart heart
+	heart heartbeat
 	args  []any // of the running attempt
 
 	needs     needs        // of the call; nothing without limits
@@ -37,11 +38,10 @@ type execution struct {
 
 	first attemptContext // the context of the first attempt here
 	pulse pulse
-}
 
-type outbound struct {
-	interceptor.ActivityOutboundInterceptorBase
-	e *execution
+	recordsStart bool // each body's start is recorded, that of the first too
+
+	reported error // how somebody else has reported the last attempt's end; nil for nothing
 }
 
 // Init implements interceptor.ActivityInboundInterceptor.
@@ -50,42 +50,17 @@ func (e *execution) Init(out interceptor.ActivityOutboundInterceptor) error {
 	return e.Next.Init(&e.out)
 }
 
-// RecordHeartbeat implements interceptor.ActivityOutboundInterceptor.
-func (o *outbound) RecordHeartbeat(ctx context.Context, details ...any) {
-	if o.e.spec == nil || o.e.info.IsLocalActivity {
-		o.Next.RecordHeartbeat(ctx, details...)
-		return
-	}
-	o.e.heart.userHeartbeat(ctx, details)
-}
-
-// HasHeartbeatDetails implements interceptor.ActivityOutboundInterceptor.
-func (o *outbound) HasHeartbeatDetails(ctx context.Context) bool {
-	if o.e.spec == nil {
-		return o.Next.HasHeartbeatDetails(ctx)
-	}
-	return o.e.heart.hasUser()
-}
-
-// GetHeartbeatDetails implements interceptor.ActivityOutboundInterceptor.
-func (o *outbound) GetHeartbeatDetails(ctx context.Context, d ...any) error {
-	if o.e.spec == nil {
-		return o.Next.GetHeartbeatDetails(ctx, d...)
-	}
-	return o.e.heart.getUser(ctx, d)
-}
-
 // ExecuteActivity runs attempts until the call is decided or handed back.
 func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	spec, err := e.known.forHeader(interceptor.Header(ctx)[HeaderKey])
 	if err != nil {
-		return nil, final(err)
+		return nil, final(err, nil)
 	}
 	if !e.host.governs(spec) && !e.host.governs(e.known.spec) {
 		return e.Next.ExecuteActivity(ctx, in)
 	}
 	if err := e.prepare(ctx, spec, in); err != nil {
-		return nil, final(err)
+		return nil, unstartable(err)
 	}
 	defer e.finish()
 	e.start(ctx)
@@ -110,15 +85,11 @@ func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 func (e *execution) prepare(ctx context.Context, spec *Spec, in *interceptor.ExecuteActivityInput) error {
 	e.info = e.out.Next.GetInfo(ctx)
 	e.args = in.Args
-	e.heart.out, e.heart.token = e.out.Next, e.info.TaskToken
-	e.heart.simulated = e.host.Simulated != Real
-	e.heart.interval = userInterval
-	if e.info.HeartbeatTimeout > 0 {
-		e.heart.interval = e.info.HeartbeatTimeout / 3
-	}
+	e.opened = time.Now()
+	e.heart.out, e.heart.owner, e.heart.heard = e.out.Next, e, e.opened
 	if e.info.IsLocalActivity {
-		e.heart.journal = *Opened(nil, 1) // nothing is carried, and nothing is lost silently
-	} else if err := e.heart.open(ctx, e.info.Attempt); err != nil {
+		e.heart.journal.ServerAttempt = 1 // nothing is carried, and nothing is lost silently
+	} else if err := e.open(ctx); err != nil {
 		return err
 	}
 	e.deadlines()
@@ -126,10 +97,48 @@ func (e *execution) prepare(ctx context.Context, spec *Spec, in *interceptor.Exe
 	return nil
 }
 
+// open continues the call's journal.
+func (e *execution) open(ctx context.Context) error {
+	h := &e.heart
+	found, err := h.open(ctx, e.plain(ctx))
+	if err != nil {
+		return err
+	}
+	k := e.info.Attempt
+	if found == nil && k <= 1 {
+		h.journal.ServerAttempt = k // a new call allocates nothing
+		return nil
+	}
+	h.journal = *Opened(found, k, e.unrecorded(ctx, found))
+	return nil
+}
+
+// connect implements owner.
+func (e *execution) connect(ctx context.Context) *requests {
+	if e.host.Simulated != Real {
+		return nil
+	}
+	c := e.out.Next.GetClient(ctx)
+	if isMock(c) {
+		return nil
+	}
+	r := newRequests(ctx, c, e.host.converters(), &e.info, &e.host.blobLimit)
+	return &r
+}
+
+// plain is the client's converter without its codec, for parts of what passes the
+// codec as a whole.
+func (e *execution) plain(ctx context.Context) converter.DataConverter {
+	return converters.Plain(e.bound(ctx, serializationOf(&e.info)))
+}
+
+func (e *execution) bound(ctx context.Context, c converter.SerializationContext) converter.DataConverter {
+	return withContext(ctx, converter.WithDataConverterSerializationContext(e.host.converters().Data, c))
+}
+
 // deadlines works out until when this server attempt, and the call, can still
 // be answered: the SDK drops what comes after.
 func (e *execution) deadlines() {
-	e.opened = time.Now()
 	if e.host.Simulated != Real {
 		// The environment has a clock of its own, and cuts calls itself.
 		return
@@ -152,35 +161,34 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 	if err := e.resume(ctx); err != nil {
 		return nil, err
 	}
-	pristine := e.pristine(in.Args)
+	pristine := e.pristine(ctx, in.Args)
 	var last error // of the attempt before, in this server attempt
 	for here := 1; ; here++ {
-		if ok, err := e.acquire(ctx, last); !ok {
+		n, err := e.ready(ctx, here, last)
+		if err != nil {
 			return nil, err
 		}
-		n, told := e.begin()
-		if (here > 1 || told) && !e.info.IsLocalActivity {
-			if err := e.heart.record(ctx); err != nil {
-				e.lease.Undo() // no body has used it
-				e.release()
-				return nil, e.refused(ctx, err, last)
-			}
-		}
 		if here > 1 && pristine != nil {
-			in = e.withArgs(pristine())
+			fresh, err := pristine()
+			if err != nil {
+				return nil, e.notStarted(ctx, err, last)
+			}
+			in = e.withArgs(fresh)
 		}
 		out, err := e.run(ctx, in)
 		e.release()
-		e.heart.bodyEnded()
+		if failed := e.heart.bodyEnded(); failed != nil {
+			out, err = nil, failed
+		}
 		if err == activity.ErrResultPending { //nolint:errorlint // the SDK compares it like this
-			return nil, err
+			return nil, e.pending(ctx)
 		}
 		d, answer := e.settle(ctx, n, out, err, true)
 		if answer != nil {
 			return nil, answer
 		}
 		if d.Action == Accept {
-			return out, nil
+			return e.accept(ctx, out)
 		}
 		last = d.Err
 		if left, ok := e.sleep(ctx, d.Delay); !ok {
@@ -195,23 +203,24 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 // resume tells of the attempts that were lost before this server attempt, and
 // ends a call that may not go on.
 func (e *execution) resume(ctx context.Context) error {
-	j := &e.heart.journal
+	j := e.heart.view()
 	if j.Started == 0 && j.found == 0 {
 		return nil
 	}
 	if j.Started > 0 && j.FirstStart.IsZero() && e.host.Simulated == Real {
-		e.heart.mu.Lock()
 		j.FirstStart = e.info.ScheduledTime // the first attempt left no record, and was not before that
-		e.heart.mu.Unlock()
 	}
-	stop, end := e.spec.Resume(j, e.Elapsed(), j.found > 0, &e.host.Clock)
+	r := Resumption{Elapsed: e.elapsedSince(j.FirstStart), Lost: j.found > 0 && e.reported == nil, Cause: e.reported}
+	r.Attempt = retrypolicy.Attempt{Number: j.Started, Method: e.spec.Method, Call: past{r.Elapsed, e.Args(), j.earlier()}}
+	stop, end := e.spec.Resume(&j, r, &e.host.Clock)
+	e.heart.judged(j)
 	if j.found > 0 {
-		e.tellLost(ctx, stop)
+		e.tellFound(ctx, stop)
 	} else if end != nil {
 		e.countGiveUp(ctx, stop) // of the last attempt its worker has told
 	}
 	if end != nil {
-		return final(end)
+		return e.end(ctx, end)
 	}
 	return nil
 }
@@ -236,35 +245,19 @@ func (e *execution) settle(ctx context.Context, n int, out any, err error, here 
 	}
 	room := e.room(ctx)
 	room.Here = room.Here && here && !errors.Is(err, ErrAbandoned)
-	d = e.judge(out, err, a, room)
+	d = e.judge(ctx, out, err, a, room)
 	if d.Problem != nil {
-		e.out.Next.GetLogger(ctx).Error("A retry filter panicked; it counts as no.", "Error", d.Problem)
+		e.out.GetLogger(ctx).Error("A retry filter panicked; it counts as no.", "Error", d.Problem)
 	}
 	e.tell(ctx, d.event(a))
 	switch d.Action {
 	case End:
-		return d, final(d.Err)
+		return d, e.end(ctx, d.Err)
 	case WaitServer:
 		return d, e.handOver(ctx, d.Err, d.Delay)
 	default:
 		return d, nil
 	}
-}
-
-// begin starts the next attempt in the journal. told tells that the server was
-// told in this server attempt that no body runs.
-func (e *execution) begin() (n int, told bool) {
-	h := &e.heart
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.journal.FirstStart.IsZero() && e.spec.needsClock() {
-		h.journal.FirstStart = e.host.Clock.Now()
-	}
-	h.userBeats, h.bodyRuns = false, true
-	if h.journal.Started == 0 && e.spec.Retry.Budget != nil {
-		e.spec.Retry.Budget.Attempt(e.host.Clock.Now())
-	}
-	return h.journal.begin(), h.idle
 }
 
 // withArgs makes args those of the next attempt.
@@ -275,18 +268,14 @@ func (e *execution) withArgs(args []any) *interceptor.ExecuteActivityInput {
 	return &interceptor.ExecuteActivityInput{Args: args}
 }
 
-func (e *execution) judge(out any, err error, a retrypolicy.Attempt, room Room) Decision {
+func (e *execution) judge(ctx context.Context, out any, err error, a retrypolicy.Attempt, room Room) Decision {
 	// Validators and filters are user code and may take their time, or
 	// heartbeat: they run without the lock, on a copy.
-	h := &e.heart
-	h.mu.Lock()
-	j := h.journal
-	j.Outcomes = slices.Clone(j.Outcomes)
-	h.mu.Unlock()
-	d := e.spec.Judge(&j, out, err, a, &e.host.Clock, room, encodeForWire)
-	h.mu.Lock()
-	h.journal = j
-	h.mu.Unlock()
+	j := e.heart.view()
+	d := e.spec.Judge(&j, out, err, a, &e.host.Clock, room, func(v any) retrypolicy.Value {
+		return wire.EncodeBy(e.plain(ctx), v)
+	})
+	e.heart.judged(j)
 	return d
 }
 
@@ -299,7 +288,7 @@ func (e *execution) room(ctx context.Context) Room {
 		r.Server = true
 	default:
 		r.Server = true
-		r.Here = !closed(e.out.Next.GetWorkerStopChannel(ctx)) && e.host.sleeping.Load() < e.host.mostAsleep()
+		r.Here = e.heart.fit() && !closed(e.out.Next.GetWorkerStopChannel(ctx)) && e.host.sleeping.Load() < e.host.mostAsleep()
 	}
 	return r
 }
@@ -336,10 +325,9 @@ func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Durat
 }
 
 // Elapsed implements retrypolicy.Call.
-func (e *execution) Elapsed() time.Duration {
-	e.heart.mu.Lock()
-	first := e.heart.journal.FirstStart
-	e.heart.mu.Unlock()
+func (e *execution) Elapsed() time.Duration { return e.elapsedSince(e.heart.firstStart()) }
+
+func (e *execution) elapsedSince(first time.Time) time.Duration {
 	if first.IsZero() {
 		first = e.info.StartedTime
 	}
@@ -354,42 +342,39 @@ func (e *execution) Args() []any {
 }
 
 // Previous implements retrypolicy.Call.
-func (e *execution) Previous() []retrypolicy.Outcome {
-	e.heart.mu.Lock()
-	defer e.heart.mu.Unlock()
-	return e.heart.journal.earlier()
-}
+func (e *execution) Previous() []retrypolicy.Outcome { return e.heart.earlier() }
 
-// pristine encodes the arguments so that each further attempt gets them as
-// the first did; nil where that is not needed.
-func (e *execution) pristine(args []any) func() []any {
-	if !e.spec.CloneArgs || e.spec.Retry.Attempts() == 1 {
+// pristine encodes the arguments, with the converter that decoded them, so that
+// each further attempt gets them as the first did; nil where that is not needed.
+// A local activity gets the caller's own, as with the SDK.
+func (e *execution) pristine(ctx context.Context, args []any) func() ([]any, error) {
+	if !e.spec.CloneArgs || e.spec.Retry.Attempts() == 1 || e.info.IsLocalActivity {
 		return nil
-	}
-	dc := converter.GetDefaultDataConverter()
-	encoded, err := dc.ToPayloads(args...)
-	if err != nil {
-		return nil // not for the default converter: every attempt gets the same
 	}
 	types := make([]reflect.Type, len(args))
 	for i, arg := range args {
-		types[i] = reflect.TypeOf(arg)
-		if types[i] == nil {
+		if _, dynamic := arg.(converter.EncodedValues); dynamic || arg == nil {
 			return nil
 		}
+		types[i] = reflect.TypeOf(arg)
 	}
-	return func() []any {
+	dc := converters.Plain(e.bound(ctx, argumentsOf(&e.info)))
+	encoded, err := dc.ToPayloads(args...)
+	if err != nil {
+		return nil // the converter decodes what it does not encode: every attempt gets the same
+	}
+	return func() ([]any, error) {
 		pointers := make([]any, len(types))
 		for i, t := range types {
 			pointers[i] = reflect.New(t).Interface()
 		}
 		if err := dc.FromPayloads(encoded, pointers...); err != nil {
-			return args
+			return nil, err
 		}
 		fresh := make([]any, len(types))
 		for i, p := range pointers {
 			fresh[i] = reflect.ValueOf(p).Elem().Interface()
 		}
-		return fresh
+		return fresh, nil
 	}
 }

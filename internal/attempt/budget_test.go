@@ -10,13 +10,17 @@ import (
 )
 
 // cluster is a model of one call on a server and the workers that come and go:
-// everything that can happen between a journal's record and the next body.
+// everything that can happen between a journal's record and the next body. What
+// was sent and not answered may arrive as long as its server attempt lasts; the
+// last that arrives counts.
 type cluster struct {
 	t        *rapid.T
 	spec     *Spec
-	recorded *Journal // what the server has
-	bodies   int      // started in server attempts since the last reset
+	recorded *Journal   // what the server has
+	onItsWay []*Journal // requests of this server attempt that were not answered
+	bodies   int        // started in server attempts since the last reset
 	over     bool
+	unfit    bool // see heartbeat.unfit
 
 	resets      bool // whether an operator resets the activity now and then
 	resetDuring bool // while the server attempt ran
@@ -32,14 +36,34 @@ func (c *cluster) perhapsReset() {
 
 func (c *cluster) happens(what string) bool { return rapid.IntRange(0, 3).Draw(c.t, what) == 0 }
 
-// record is heart.record: the server may take it, refuse it, or take it while
-// its answer gets lost. After a reset it takes it, and says so.
+// arrive lets late requests arrive, in any order; those that stay on their way may
+// come later, or never.
+func (c *cluster) arrive() {
+	for len(c.onItsWay) > 0 && c.happens("a late request arrives") {
+		i := rapid.IntRange(0, len(c.onItsWay)-1).Draw(c.t, "which")
+		c.recorded = c.onItsWay[i]
+		if !c.happens("a copy of it stays") {
+			c.onItsWay = append(c.onItsWay[:i:i], c.onItsWay[i+1:]...)
+		}
+	}
+}
+
+// record is heartbeat.record: the server may take it, never see it, see it later,
+// or take it while its answer gets lost. After a reset it takes it, and says so.
 func (c *cluster) record(j *Journal) (answered bool) {
+	defer c.arrive()
+	if c.unfit {
+		return false
+	}
 	switch rapid.IntRange(0, 4).Draw(c.t, "record") {
 	case 0:
+		c.onItsWay = append(c.onItsWay, j.travel(c.t))
+		c.unfit = true
 		return false
 	case 1:
 		c.recorded = j.travel(c.t)
+		c.onItsWay = append(c.onItsWay, c.recorded)
+		c.unfit = true
 		return false
 	default:
 		c.recorded = j.travel(c.t)
@@ -47,17 +71,27 @@ func (c *cluster) record(j *Journal) (answered bool) {
 	}
 }
 
-// handOver is execution.handOver.
+// handOver is execution.giveBack: the journal and the end of the server attempt
+// are one, or nothing, in which case the server waits for a timeout.
 func (c *cluster) handOver(j *Journal) {
+	c.arrive()
 	if c.resetDuring && c.happens("the worker was told of the reset") {
 		j.ResetTo = 2
 	}
-	c.record(j)
+	if !c.happens("the hand-back gets lost") {
+		c.recorded = j.travel(c.t)
+		c.onItsWay = nil
+	}
 }
 
 // serverAttempt is one activity task, as execution.attempts handles it. It
 // returns where a worker would answer, die, or be given up.
 func (c *cluster) serverAttempt(k int32) {
+	c.unfit = false
+	defer func() {
+		c.arrive()
+		c.onItsWay = nil // the token is void
+	}()
 	if c.happens("the worker dies before it opens the journal") {
 		return
 	}
@@ -69,23 +103,24 @@ func (c *cluster) serverAttempt(k int32) {
 	if found != nil && k > found.ServerAttempt && found.ResetTo == 0 {
 		before = found.Started
 	}
-	j := Opened(found, k)
+	j := Opened(found, k, Unrecorded{})
 	require.GreaterOrEqual(c.t, j.Started, before, "starts are forgotten")
 	require.GreaterOrEqual(c.t, j.Started, c.bodies, "bodies were started that the journal does not know of")
+	recordsStart := found != nil || k > 1
 	for here := 1; ; here++ {
 		if j.Started >= c.spec.Retry.Attempts() {
-			_, end := c.spec.Resume(j, 0, false, fixed())
+			_, end := c.spec.Resume(j, Resumption{}, fixed())
 			require.Error(c.t, end)
 			c.over = true
 			return
 		}
 		j.begin()
-		if here > 1 && !c.record(j) {
-			if c.happens("hand-back records too") {
-				j.Started, j.Running = j.Started-1, 0
-				c.record(j)
+		if (here > 1 || recordsStart) && !c.record(j) {
+			if c.happens("the worker lives to hand it back") {
+				j.takeBack()
+				c.handOver(j)
 			}
-			return // refused: the body is not started
+			return // the body is not started
 		}
 		if c.happens("the worker dies before the body starts") {
 			return
@@ -100,8 +135,7 @@ func (c *cluster) serverAttempt(k int32) {
 		case 0: // dies with its worker, or is frozen until long after
 			return
 		case 1: // is cut off by a shutdown
-			j.lose(j.Running)
-			j.Running = 0
+			j.lose("")
 			if j.Started >= c.spec.Retry.Attempts() && !c.resetDuring {
 				c.over = true
 				return

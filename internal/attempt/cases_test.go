@@ -41,7 +41,7 @@ func script(s *Spec, room Room, causes ...error) (*Journal, []Decision) {
 			result, cause = "refused", nil
 		}
 		a := retrypolicy.Attempt{Number: j.begin(), Method: s.Method, Call: since(time.Duration(j.Started) * time.Second)}
-		d := s.Judge(j, result, cause, a, fixed(), room, encodeForWire)
+		d := s.Judge(j, result, cause, a, fixed(), room, encoded)
 		decisions = append(decisions, d)
 		if d.Action == End {
 			break
@@ -79,7 +79,7 @@ func TestCasesHaveRetriesAndWaitsOfTheirOwn(t *testing.T) {
 	}, waits(decisions))
 	last := decisions[len(decisions)-1]
 	assert.Equal(t, retrypolicy.StopSpent, last.Stop, "nobody had to be asked: there are none left at all")
-	assert.Equal(t, errBusy, last.Err)
+	require.ErrorIs(t, last.Err, errBusy)
 	assert.Equal(t, 7, j.Started)
 	assert.Equal(t, []int{4}, j.Cases)
 
@@ -126,7 +126,7 @@ func TestRetriesOfACallAreThoseOfItsCases(t *testing.T) {
 			require.False(t, s.spent(j))
 			n := j.begin()
 			if rapid.IntRange(0, 9).Draw(t, "crash") == 0 { // and another server attempt opens what is left
-				j = Opened(j.document().journal(), j.ServerAttempt+1)
+				j = Opened(j.document().journal(nil), j.ServerAttempt+1, Unrecorded{})
 				left[len(kinds)]--
 				if left[len(kinds)] < 0 {
 					require.True(t, s.spent(j), "a lost attempt takes one of NumRetries")
@@ -135,7 +135,7 @@ func TestRetriesOfACallAreThoseOfItsCases(t *testing.T) {
 				continue
 			}
 			kind := rapid.IntRange(0, len(causes)-1).Draw(t, "kind")
-			d := s.Judge(j, "r", causes[kind], retrypolicy.Attempt{Number: n}, fixed(), everywhere(), encodeForWire)
+			d := s.Judge(j, "r", causes[kind], retrypolicy.Attempt{Number: n}, fixed(), everywhere(), encoded)
 			kind = min(kind, len(kinds))
 			left[kind]--
 			require.Equal(t, left[kind] < 0, d.Action == End, "kind %d", kind)
@@ -152,14 +152,14 @@ func TestJournalCarriesTheRetriesOfCases(t *testing.T) {
 	j := &Journal{Started: 3}
 	j.retryOfCase(2)
 	j.retryOfCase(0)
-	back := j.document().journal()
+	back := j.document().journal(nil)
 	assert.Equal(t, []int{1, 0, 1}, back.Cases)
 	assert.Zero(t, back.ofCase(7))
 	many := document{Cases: make([]int, 5000)}
 	many.Cases[0], many.Cases[1] = -5, 1<<60
-	assert.Len(t, many.journal().Cases, retrypolicy.MostCases)
-	assert.Equal(t, []int{0, retrypolicy.MostRetries}, many.journal().Cases[:2])
-	reset := Opened(&Journal{Started: 3, Cases: []int{1}, ServerAttempt: 5}, 2)
+	assert.Len(t, many.journal(nil).Cases, retrypolicy.MostCases)
+	assert.Equal(t, []int{0, retrypolicy.MostRetries}, many.journal(nil).Cases[:2])
+	reset := Opened(&Journal{Started: 3, Cases: []int{1}, ServerAttempt: 5}, 2, Unrecorded{})
 	assert.Nil(t, reset.Cases, "a new budget")
 }
 
@@ -172,16 +172,16 @@ func TestRetryThatWouldStartAfterMaxElapsedIsNotMade(t *testing.T) {
 	require.Len(t, decisions, 4)
 	last := decisions[3]
 	assert.Equal(t, retrypolicy.StopMaxElapsed, last.Stop)
-	require.EqualError(t, last.Err, "EOF; not retried: the wait of 1s does not fit into 0s, what is left of MaxElapsed")
+	require.EqualError(t, last.Err, "EOF; gave up after 4 attempts: maximum elapsed time: the wait of 1s does not fit into 0s, what is left of MaxElapsed")
 	require.ErrorIs(t, last.Err, io.EOF)
 
 	s.Validators = []Validator{refuse}
 	_, decisions = script(s, everywhere(), nil, retrypolicy.After(io.EOF, time.Minute))
-	require.EqualError(t, decisions[1].Err, "EOF; not retried: the wait of 1m0s that was asked for does not fit into 2s, what is left of MaxElapsed")
+	require.EqualError(t, decisions[1].Err, "EOF; gave up after 2 attempts: maximum elapsed time: the wait of 1m0s that was asked for does not fit into 2s, what is left of MaxElapsed")
 	_, decisions = script(s, everywhere(), nil, nil, nil, nil)
 	var rve *validation.RetryValidationError
 	require.ErrorAs(t, decisions[3].Err, &rve)
-	require.EqualError(t, rve, "A.B: no valid result in 4 attempt(s): no good; not retried: the wait of 1s does not fit into 0s, what is left of MaxElapsed")
+	require.EqualError(t, rve, "A.B: no valid result in 4 attempt(s): no good; gave up after 4 attempts: maximum elapsed time: the wait of 1s does not fit into 0s, what is left of MaxElapsed")
 	stop, _ := retrypolicy.StopOf(decisions[3].Err)
 	assert.Equal(t, retrypolicy.StopMaxElapsed, stop)
 }
@@ -195,7 +195,7 @@ func TestCallsThatShareABudgetFailFastOnceItIsSpent(t *testing.T) {
 	_, decisions = script(s, everywhere(), io.EOF, io.EOF)
 	require.Len(t, decisions, 2)
 	assert.Equal(t, retrypolicy.StopBudget, decisions[1].Stop)
-	require.EqualError(t, decisions[1].Err, "EOF; not retried: the retry budget is spent: of the last 3 attempts 3 were retries")
+	require.EqualError(t, decisions[1].Err, "EOF; gave up after 2 attempts: retry budget: the retry budget is spent: of the last 3 attempts 3 were retries")
 
 	_, decisions = script(s, everywhere(), retrypolicy.Permanent(io.EOF))
 	assert.Equal(t, retrypolicy.StopPermanent, decisions[0].Stop, "what is not retried anyhow takes nothing")
@@ -206,26 +206,25 @@ func TestCallsThatShareABudgetFailFastOnceItIsSpent(t *testing.T) {
 func TestStoppedCallKeepsItsErrorOnTheWire(t *testing.T) {
 	t.Parallel()
 	original := temporal.NewApplicationErrorWithOptions("no disk", "DiskError", temporal.ApplicationErrorOptions{Details: []any{7}, Cause: io.EOF})
-	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Detail: "the retry budget is spent", Err: original}
+	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "the retry budget is spent", Err: original}
 	c := temporal.GetDefaultFailureConverter()
-	got := c.FailureToError(c.ErrorToFailure(final(stopped)))
+	got := c.FailureToError(c.ErrorToFailure(final(stopped, nil)))
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, got, &app)
-	assert.Equal(t, "no disk", app.Message())
-	assert.Equal(t, "no disk (type: DiskError, retryable: false): not retried: the retry budget is spent (type: RetryStopped, retryable: false): EOF", app.Error())
+	assert.Equal(t, "no disk; gave up after 3 attempts: retry budget: the retry budget is spent", app.Message())
+	require.ErrorContains(t, app.Unwrap(), "retry budget (type: RetryStopped, retryable: false): EOF")
 	assert.Equal(t, "DiskError", app.Type())
 	assert.True(t, app.NonRetryable())
 	var detail int
 	require.NoError(t, app.Details(&detail))
 	assert.Equal(t, 7, detail)
-	stop, ok := retrypolicy.StopOf(got)
-	assert.True(t, ok)
-	assert.Equal(t, retrypolicy.StopBudget, stop)
+	back := retrypolicy.FindStop(got)
+	assert.Equal(t, &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "the retry budget is spent"}, back)
 
 	rve := validation.New("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Refused, Reason: "no good"}}, 0)
-	rve.Stopped = &retrypolicy.StopError{Stop: retrypolicy.StopCallTimeout, Detail: "too late"}
-	var back *validation.RetryValidationError
-	require.True(t, validation.As(c.FailureToError(c.ErrorToFailure(final(rve))), &back))
-	assert.Equal(t, rve.Stopped, back.Stopped)
-	assert.Equal(t, rve.Error(), back.Error())
+	rve.Stopped = &retrypolicy.StopError{Stop: retrypolicy.StopCallTimeout, Attempts: 1, Detail: "too late"}
+	var arrived *validation.RetryValidationError
+	require.True(t, validation.As(c.FailureToError(c.ErrorToFailure(final(rve, nil))), &arrived))
+	assert.Equal(t, rve.Stopped, arrived.Stopped)
+	assert.Equal(t, rve.Error(), arrived.Error())
 }

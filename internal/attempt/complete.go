@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
 
+	"github.com/concurry-go/concurry/internal/converters"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -21,12 +25,13 @@ var ErrNoTicket = errors.New("no ticket: the method does not run as an activity 
 
 // ticket is what somebody else needs to complete an attempt.
 type ticket struct {
-	Version int             `json:"v"`
-	Method  string          `json:"method"`
-	Token   []byte          `json:"token"`
-	Attempt int             `json:"attempt"`
-	CallEnd time.Time       `json:"call_end,omitzero"`
-	Journal json.RawMessage `json:"journal"`
+	Version  int             `json:"v"`
+	Method   string          `json:"method"`
+	Token    []byte          `json:"token"`
+	Attempt  int             `json:"attempt"`
+	CallEnd  time.Time       `json:"call_end,omitzero"`
+	Journal  json.RawMessage `json:"journal"`
+	Activity activityName    `json:"activity,omitzero"`
 	// Details are the method's own heartbeat details, which the journal's record
 	// would replace.
 	Details [][]byte `json:"details,omitempty"`
@@ -34,16 +39,35 @@ type ticket struct {
 	Call *numbers `json:"call,omitempty"`
 }
 
+// activityName is what converters are told of the activity.
+type activityName struct {
+	Namespace    string                               `json:"namespace,omitempty"`
+	WorkflowID   string                               `json:"workflow_id,omitempty"`
+	WorkflowType string                               `json:"workflow_type,omitempty"`
+	ActivityID   string                               `json:"activity_id,omitempty"`
+	TaskQueue    string                               `json:"task_queue,omitempty"`
+	Nexus        *converter.NexusSerializationContext `json:"nexus,omitempty"`
+}
+
 type executionKey struct{}
 
 // Ticket makes a ticket for the running attempt.
 func Ticket(ctx context.Context) ([]byte, error) {
-	e, ok := ctx.Value(executionKey{}).(*execution)
-	if !ok || e.info.IsLocalActivity {
+	e, _ := ctx.Value(executionKey{}).(*execution)
+	if e == nil || e.info.IsLocalActivity {
 		return nil, ErrNoTicket
 	}
 	call := e.spec.numbers()
-	t := ticket{Version: wire.Version, Method: e.spec.Method, Token: e.info.TaskToken, CallEnd: e.call, Call: &call}
+	t := ticket{
+		Version: wire.Version, Method: e.spec.Method, Token: e.info.TaskToken, CallEnd: e.call, Call: &call,
+		Activity: activityName{
+			Namespace: e.info.Namespace, WorkflowID: e.info.WorkflowExecution.ID, ActivityID: e.info.ActivityID,
+			TaskQueue: e.info.TaskQueue, Nexus: e.info.NexusSerializationContext,
+		},
+	}
+	if e.info.WorkflowType != nil {
+		t.Activity.WorkflowType = e.info.WorkflowType.Name
+	}
 	h := &e.heart
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,81 +86,112 @@ func Ticket(ctx context.Context) ([]byte, error) {
 	return json.Marshal(t)
 }
 
-// details are the heartbeat details of a call that goes on with j.
-func (t *ticket) details(j *Journal) ([]any, error) {
-	var details []any
-	for _, data := range t.Details {
-		p := &commonpb.Payload{}
-		if err := p.Unmarshal(data); err != nil {
+// info is the activity as requests need it.
+func (t *ticket) info() *activity.Info {
+	return &activity.Info{
+		TaskToken: t.Token, Namespace: t.Activity.Namespace, ActivityID: t.Activity.ActivityID,
+		WorkflowExecution: workflow.Execution{ID: t.Activity.WorkflowID},
+		WorkflowType:      &workflow.Type{Name: t.Activity.WorkflowType},
+		ActivityType:      activity.Type{Name: t.Method}, TaskQueue: t.Activity.TaskQueue,
+		NexusSerializationContext: t.Activity.Nexus,
+	}
+}
+
+// user are the method's own heartbeat details.
+func (t *ticket) user() ([]*commonpb.Payload, error) {
+	payloads := make([]*commonpb.Payload, len(t.Details))
+	for i, data := range t.Details {
+		payloads[i] = &commonpb.Payload{}
+		if err := payloads[i].Unmarshal(data); err != nil {
 			return nil, err
 		}
-		details = append(details, converter.NewRawValue(p))
 	}
-	p, err := wire.Seal(wire.Journal, j.document())
-	if err != nil {
-		return nil, err
+	return payloads, nil
+}
+
+// read checks a ticket of the method, and returns it with the policy that the call
+// has.
+func (s *Spec) read(encoded []byte) (*ticket, *Spec, error) {
+	var t ticket
+	if err := json.Unmarshal(encoded, &t); err != nil {
+		return nil, nil, fmt.Errorf("it is none of activity.Ticket: %w", err)
 	}
-	return append(details, converter.NewRawValue(p)), nil
+	if t.Version != wire.Version {
+		return nil, nil, fmt.Errorf("format %d is not known here, %d is; upgrade", t.Version, wire.Version)
+	}
+	if t.Method != s.Method {
+		return nil, nil, fmt.Errorf("it is one of %s", t.Method)
+	}
+	if t.Call == nil {
+		return &t, s, nil
+	}
+	merged, err := s.withNumbers(*t.Call)
+	return &t, merged, err
 }
 
 // Complete judges the outcome of an attempt whose method returned
 // ErrResultPending, as the engine would have, and reports the decision: the
 // result, the call's end, or a retry.
 func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, out any, err error) error {
-	var t ticket
-	if jsonErr := json.Unmarshal(encoded, &t); jsonErr != nil {
-		return fmt.Errorf("%s: ticket: it is none of activity.Ticket: %w", s.Method, jsonErr)
+	t, merged, problem := s.read(encoded)
+	if problem != nil {
+		return fmt.Errorf("%s: ticket: %w", s.Method, problem)
 	}
-	if t.Version != wire.Version {
-		return fmt.Errorf("%s: ticket: format %d is not known here, %d is; upgrade", s.Method, t.Version, wire.Version)
-	}
-	if t.Method != s.Method {
-		return fmt.Errorf("%s: ticket: it is one of %s", s.Method, t.Method)
-	}
-	if t.Call != nil {
-		merged, mergeErr := s.withNumbers(*t.Call)
-		if mergeErr != nil {
-			return fmt.Errorf("%s: ticket: %w", s.Method, mergeErr)
-		}
-		s = merged
-	}
+	s = merged
 	var d document
-	if jsonErr := json.Unmarshal(t.Journal, &d); jsonErr != nil {
-		return fmt.Errorf("%s: ticket: %w", s.Method, jsonErr)
+	if problem := json.Unmarshal(t.Journal, &d); problem != nil {
+		return fmt.Errorf("%s: ticket: %w", s.Method, problem)
 	}
-	j := d.journal()
+	user, problem := t.user()
+	if problem != nil {
+		return fmt.Errorf("%s: ticket: %w", s.Method, problem)
+	}
+	server := newRequests(ctx, c, converters.OfClient(c), t.info(), new(atomic.Int64))
+	results := converters.Plain(server.data)
+	j := d.journal(results)
 	clock := Clock{}.WithDefaults()
 	call := past{outcomes: j.earlier()}
 	if !j.FirstStart.IsZero() {
 		call.elapsed = clock.Now().Sub(j.FirstStart)
 	}
 	a := retrypolicy.Attempt{Number: t.Attempt, Method: s.Method, Call: call}
-	decision := s.Judge(j, out, err, a, &clock, Room{Server: true, Call: t.CallEnd}, encodeForWire)
+	decision := s.Judge(j, out, err, a, &clock, Room{Server: true, Call: t.CallEnd}, func(v any) retrypolicy.Value { return wire.EncodeBy(results, v) })
 	logProblem(ctx, "A retry filter panicked; it counts as no.", s.Method, decision.Problem)
-	if decision.Action == WaitServer {
-		details, err := t.details(j)
-		if err != nil {
-			return fmt.Errorf("%s: ticket: %w", s.Method, err)
-		}
-		switch err := c.RecordActivityHeartbeat(ctx, t.Token, details...); {
-		case temporal.IsCanceledError(err): // nobody waits for another attempt
-			decision.Action = End
-			decision = s.end(j, decision, retrypolicy.StopCanceled, "")
-		case err != nil && !isVerdict(err):
-			return err
-		}
-	}
-	switch decision.Action {
-	case Accept:
-		err = c.CompleteActivity(ctx, t.Token, out, nil)
-	case End:
-		err = c.CompleteActivity(ctx, t.Token, nil, final(decision.Err))
-	default:
-		err = c.CompleteActivity(ctx, t.Token, nil, handBack(decision.Err, decision.Delay))
-	}
-	if err != nil {
-		return err
+	if problem := s.report(ctx, c, &server, user, j, &decision, out); problem != nil {
+		return problem
 	}
 	logProblem(ctx, "An observer of attempts panicked.", s.Method, notify(ctx, s.Observers, decision.event(a)))
 	return nil
+}
+
+// report sends a decision about somebody else's outcome.
+func (s *Spec) report(ctx context.Context, c client.Client, server *requests, user []*commonpb.Payload, j *Journal, d *Decision, out any) error {
+	if d.Action == WaitServer {
+		details, err := server.details(ctx, user, *j)
+		if err != nil {
+			return err
+		}
+		switch err := server.heartbeat(ctx, details); {
+		case temporal.IsCanceledError(err): // nobody waits for another attempt
+			d.Action = End
+			*d = s.end(j, *d, retrypolicy.StopCanceled, "")
+		case err != nil && !isVerdict(err), isGone(err):
+			return err
+		default:
+			failure, err := server.encodedFailure(handBack(d.Err, d.Delay))
+			if err != nil {
+				return err
+			}
+			return server.fail(ctx, failure, details)
+		}
+	}
+	o := client.CompleteActivityOptions{TaskToken: server.info.TaskToken}
+	o.Namespace, o.WorkflowID, o.WorkflowType = server.info.Namespace, server.info.WorkflowExecution.ID, server.info.WorkflowType.Name
+	o.ActivityType, o.TaskQueue, o.NexusSerializationContext = server.info.ActivityType.Name, server.info.TaskQueue, server.info.NexusSerializationContext
+	if d.Action == Accept {
+		o.Result = out
+	} else {
+		o.Err = final(d.Err, nil)
+	}
+	return c.CompleteActivityWithOptions(ctx, o)
 }

@@ -92,6 +92,13 @@ func (c *attemptContext) Value(key any) any {
 	return c.parent.Value(key)
 }
 
+// expired reports whether the context's deadline has ended it.
+func (c *attemptContext) expired() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err == context.DeadlineExceeded && c.parent.Err() == nil //nolint:errorlint // as it was set
+}
+
 // cancel ends the context with err, unless it has ended already.
 func (c *attemptContext) cancel(err error) {
 	c.mu.Lock()

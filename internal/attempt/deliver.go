@@ -20,20 +20,29 @@ const (
 	// a failure is too large, or cannot be encoded.
 	maxMessage, maxDetail = 16 << 10, 64 << 10
 	// mostDetails bounds how many details are looked for.
-	mostDetails = 32
+	mostDetails = 128
 )
 
 // asApplication keeps what callers look at. Errors whose top level is no
 // application failure would be dropped by the server, silently.
 func asApplication(err error, o temporal.ApplicationErrorOptions) error {
-	o.Cause = errors.Unwrap(err)
-	if stopped, ok := err.(*retrypolicy.StopError); ok && stopped.Err != nil { //nolint:errorlint // the engine's own, outermost
-		err = stopped.Err
-		if wireType(err) == panicType { // which the SDK would strip of its causes
-			o.Cause = nil
-			return stopped.ToTemporal(asApplication(err, o))
-		}
-		o.Cause = stopped.ToTemporal(errors.Unwrap(err))
+	return explained(err, o, func(message string) string { return message })
+}
+
+// asStopped is the last attempt's error as the call's end: with its type,
+// details and causes, its message first and then why it is the end. more are
+// details of that.
+func asStopped(stopped *retrypolicy.StopError, o temporal.ApplicationErrorOptions, more []any) error {
+	err := stopped.Err
+	if wireType(err) != panicType { // which the SDK would strip of its causes
+		o.Cause = stopped.ToTemporal(errors.Unwrap(err), more...)
+	}
+	return explained(err, o, stopped.Explain)
+}
+
+func explained(err error, o temporal.ApplicationErrorOptions, explain func(message string) string) error {
+	if o.Cause == nil {
+		o.Cause = errors.Unwrap(err)
 	}
 	message := err.Error()
 	if p, ok := errors.AsType[*PanicError](err); ok {
@@ -44,7 +53,7 @@ func asApplication(err error, o temporal.ApplicationErrorOptions) error {
 			message = app.Message()
 		}
 	}
-	return temporal.NewApplicationErrorWithOptions(clean(message), wireType(err), o)
+	return temporal.NewApplicationErrorWithOptions(explain(clean(message)), wireType(err), o)
 }
 
 // clean makes a text one that protobuf takes.
@@ -139,7 +148,7 @@ func deliverable(err error) error {
 	if stopped != nil {
 		o.Cause = stopped.ToTemporal(o.Cause)
 	}
-	message, errType := wire.Cut(app.Message(), maxMessage), wireType(app)
+	message, errType := cutMessage(app.Message(), stopped), wireType(app)
 	if less := temporal.NewApplicationErrorWithOptions(message, errType, o); fits(less) {
 		return less
 	}
@@ -152,6 +161,14 @@ func deliverable(err error) error {
 		less = temporal.NewApplicationErrorWithOptions(message, errType, o)
 	}
 	return less
+}
+
+// cutMessage cuts what is the method's own of a message.
+func cutMessage(message string, stopped *retrypolicy.StopError) string {
+	if stopped == nil {
+		return wire.Cut(message, maxMessage)
+	}
+	return stopped.Explain(wire.Cut(strings.TrimSuffix(message, stopped.Explain("")), maxMessage))
 }
 
 // fits tries what the SDK and the server will do with err.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -54,74 +53,21 @@ func (e *execution) caller(ctx context.Context) callerPolicy {
 	return callerPolicy{e.info.RetryPolicy, e.info.Attempt}
 }
 
-// handOver gives the call to the server: the journal goes first.
-func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
-	if !e.caller(ctx).allows(cause) { // the caller's own options end the call here
-		d := Decision{Err: cause, Verdict: retrypolicy.Failed}
-		if _, ok := cause.(*refusedError); ok { //nolint:errorlint // never wrapped
-			d.Verdict = retrypolicy.Refused
-		}
-		return final(e.spec.end(&e.heart.journal, d, retrypolicy.StopCaller, "").Err)
-	}
-	if canceled := e.leave(ctx, "The journal of a call could not be recorded; the attempts of this server attempt count as lost."); canceled != nil {
-		return canceled
-	}
-	return handBack(cause, delay)
-}
-
-// leave records the journal before the server takes the call over. An error says
-// that the call was canceled instead: the server would make no other attempt, and
-// end it with the hand-back's error. lost is what there is to log where the
-// record fails.
-func (e *execution) leave(ctx context.Context, lost string) error {
-	err := e.recordLast(ctx)
-	switch {
-	case temporal.IsCanceledError(err) && ctx.Err() != nil:
-		return ctx.Err() // the SDK makes a cancellation of it
-	case err != nil && !isVerdict(err): // with a verdict the record has been taken all the same
-		e.out.Next.GetLogger(ctx).Warn(lost, "Error", err)
-	}
-	return nil
-}
-
-// recordLast records the journal for the next server attempt, and that the
-// activity was reset if that is the answer.
-func (e *execution) recordLast(ctx context.Context) error {
-	if wasReset(ctx) {
-		return e.recordReset(ctx)
-	}
-	err := e.heart.record(ctx)
-	if errors.Is(err, activity.ErrActivityReset) {
-		return e.recordReset(ctx)
-	}
-	return err
-}
-
-func (e *execution) recordReset(ctx context.Context) error {
-	h := &e.heart
-	h.mu.Lock()
-	h.journal.ResetTo = e.afterReset()
-	h.mu.Unlock()
-	return h.record(ctx)
-}
-
 // cutOff is what a server attempt returns whose body the end of its context
 // has ended, unless that was the attempt's own timeout.
 func (e *execution) cutOff(ctx context.Context, err error, a retrypolicy.Attempt) error {
 	if e.canceled(ctx) {
 		e.tellCanceled(ctx, err, a)
 		if !isContextError(err) {
-			err = final(err)
+			j := e.heart.view()
+			stopped := e.spec.stopped(&j, retrypolicy.StopCanceled, "")
+			stopped.Err = retrypolicy.Unmark(err)
+			err = e.end(ctx, stopped)
 		}
 		return e.canceledWith(ctx, err)
 	}
 	cause := fmt.Errorf("attempt %d was cut off: %w", a.Number, context.Cause(ctx))
-	h := &e.heart
-	h.mu.Lock()
-	j := &h.journal
-	j.lose(j.Running)
-	j.Running = 0
-	h.mu.Unlock()
+	e.heart.lost("left no outcome: it was cut off: " + context.Cause(ctx).Error())
 	var end error
 	var stop retrypolicy.Stop
 	switch {
@@ -129,11 +75,12 @@ func (e *execution) cutOff(ctx context.Context, err error, a retrypolicy.Attempt
 	case !e.caller(ctx).allows(cause):
 		stop = retrypolicy.StopCaller
 	default:
-		stop, end = e.spec.Resume(j, e.Elapsed(), true, &e.host.Clock)
+		j := e.heart.view()
+		stop, end = e.spec.Resume(&j, Resumption{Elapsed: e.Elapsed(), Lost: true}, &e.host.Clock)
 	}
 	e.tell(ctx, lostEvent(a, cause, stop))
 	if end != nil {
-		return final(end)
+		return e.end(ctx, end)
 	}
 	return e.handOver(ctx, cause, 0)
 }
@@ -168,50 +115,32 @@ func isContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || temporal.IsCanceledError(err)
 }
 
-// refused is what a server attempt returns that may not start its next body:
-// the record of that start was answered with err.
-func (e *execution) refused(ctx context.Context, err error, last error) error {
-	h := &e.heart
-	h.mu.Lock()
-	h.journal.Started--
-	h.journal.Running = 0
-	h.mu.Unlock()
-	return e.unstarted(ctx, err, last)
-}
-
-// unstarted is what a server attempt returns that is told not to start a body.
-func (e *execution) unstarted(ctx context.Context, err, last error) error {
-	if last == nil {
-		last = &limitError{err: err} // it has waited for limits
-	}
-	if isGone(err) {
-		return handBack(last, 0) // nobody listens any more
-	}
-	// The server may have taken the record all the same, as it does when it
-	// answers with a pause: the next one takes the start back.
-	return e.handOver(ctx, last, 0)
-}
-
 // exited answers for a server attempt whose goroutine ends without returning,
-// as runtime.Goexit makes it: the SDK would not answer at all. It runs
-// deferred, so what it says goes by the client.
+// as runtime.Goexit makes it: the SDK would not answer at all.
 func (e *execution) exited(ctx context.Context) {
 	e.release()
-	if e.info.IsLocalActivity || e.host.Simulated != Real {
+	if e.info.IsLocalActivity || e.heart.to(ctx) == nil {
 		return
 	}
 	answers := make(chan error, 1)
 	go func() { // of its own, since observers may do the same
-		answer := final(ErrGoexit)
+		answer := final(ErrGoexit, nil)
 		defer func() { answers <- answer }()
-		n := e.heart.journal.Running
+		n := e.heart.running()
 		if n == 0 {
 			return // no body has: a filter, or an observer
 		}
 		_, answer = e.settle(ctx, n, nil, ErrGoexit, false)
 	}()
 	answer := <-answers
+	if answer == nil || answer == activity.ErrResultPending { //nolint:errorlint // as the SDK compares it
+		return // it has been sent
+	}
+	failure, err := e.heart.to(ctx).encodedFailure(answer)
+	if err != nil {
+		failure = temporal.GetDefaultFailureConverter().ErrorToFailure(final(ErrGoexit, nil))
+	}
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	_ = e.out.Next.GetClient(ctx).CompleteActivity(request, e.info.TaskToken, nil, answer)
+	_ = e.heart.to(ctx).fail(request, failure, nil)
 }

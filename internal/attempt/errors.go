@@ -1,14 +1,18 @@
 package attempt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/chain"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
@@ -22,35 +26,48 @@ const (
 	LimitType = "LimitWait"
 	// RefusedType is the type of intermediate failures after a refused result.
 	RefusedType = "ResultRefused"
+	// UnreadableType is the type of failures of a server attempt that could not
+	// read its call's journal.
+	UnreadableType = "JournalUnreadable"
+	// UnrecordedType is the type of intermediate failures with which the journal
+	// could not be sent.
+	UnrecordedType = "JournalUnrecorded"
 	// panicType is what the SDK calls a panic; callers find *temporal.PanicError.
 	panicType = "PanicError"
 )
 
 // FailureOfSDK is the type of failures that the SDK makes of arguments that
-// cannot be decoded and of results that cannot be encoded. Callers that count
-// on the engine name it as not retryable; the engine uses it for nothing.
+// cannot be decoded and of results that cannot be encoded, for a moment or for
+// good: the server retries them. The engine uses it for nothing.
 const FailureOfSDK = "wrapError"
 
-// FailureOfSize is the same for results beyond the server's limit.
+// FailureOfSize is that of results beyond the server's limit. Callers that count
+// on the engine name it as not retryable.
 const FailureOfSize = "payloadSizeError"
 
 // LostError ends a call that makes no other attempt while the last one left no
 // outcome.
 type LostError struct {
-	Method   string
-	Attempts int
-	// Lost are the attempts that left no outcome.
-	Lost []int
+	Method string
+	// Lost are the attempts that left no outcome, and Reason what is known of the
+	// last of them.
+	Lost   []int
+	Reason string
 	// Last is the last known failure, nil if there is none.
 	Last *retrypolicy.Outcome
 }
 
 func (e *LostError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: given up after %d attempt(s)", e.Method, e.Attempts)
-	if len(e.Lost) > 0 {
-		fmt.Fprintf(&b, "; without outcome, since their worker was shut down, killed or cut off: attempt %s",
-			strings.ReplaceAll(strings.Trim(fmt.Sprint(e.Lost), "[]"), " ", ", "))
+	fmt.Fprintf(&b, "%s: ", e.Method)
+	if len(e.Lost) == 0 {
+		b.WriteString("no attempt left an outcome")
+	} else {
+		noun := "attempt"
+		if len(e.Lost) > 1 {
+			noun = "attempts"
+		}
+		fmt.Fprintf(&b, "%s %s %s", noun, strings.ReplaceAll(strings.Trim(fmt.Sprint(e.Lost), "[]"), " ", ", "), cmp.Or(e.Reason, lostReason))
 	}
 	if e.Last != nil {
 		fmt.Fprintf(&b, "; last known error, attempt %d: %s", e.Last.Attempt, e.Last.Reason)
@@ -62,32 +79,40 @@ func (e *LostError) Error() string {
 // Temporal application error in its chain, else the name of the first Go type
 // that is more than a wrapper.
 func TypeOf(err error) string {
-	if _, ok := err.(*refusedError); ok { //nolint:errorlint // never wrapped
+	switch e := err.(type) { //nolint:errorlint // the engine's own, outermost
+	case *refusedError:
 		return RefusedType
-	}
-	if _, ok := err.(*limitError); ok { //nolint:errorlint // the engine's own, outermost
+	case *limitError:
 		return LimitType
+	case *endlessError:
+		return e.errType
 	}
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return app.Type()
 	}
-	for {
-		if _, ok := err.(*PanicError); ok { //nolint:errorlint // the chain is walked here
-			return panicType
-		}
-		t := reflect.TypeOf(err)
-		if t == textType {
-			return "" // as the SDK has it
-		}
-		for t.Kind() == reflect.Pointer {
-			t = t.Elem()
-		}
+	for range chain.Longest {
 		inner := errors.Unwrap(err)
-		if inner == nil || !isWrapper(t) {
-			return t.Name()
+		if inner == nil || !isWrapper(err) {
+			break
 		}
 		err = inner
 	}
+	return typeName(err)
+}
+
+// typeName is what Temporal's SDK calls an error's type.
+func typeName(err error) string {
+	t := reflect.TypeOf(err)
+	switch {
+	case t == reflect.TypeFor[*PanicError]():
+		return panicType
+	case t == textType:
+		return "" // as the SDK has it
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.Name()
 }
 
 // textType is what errors.New makes.
@@ -106,15 +131,25 @@ func handBackType(err error) string {
 	return t
 }
 
-// isWrapper tells types that only add text: fmt's, and our own marks.
-func isWrapper(t reflect.Type) bool {
-	pkg := t.PkgPath()
-	return pkg == "fmt" || pkg == "github.com/concurry-go/concurry/retrypolicy"
+// isWrapper reports whether err's type only adds text: fmt's, and our own marks.
+func isWrapper(err error) bool {
+	switch err.(type) { //nolint:errorlint // this one
+	case *timeoutError:
+		return true
+	case *PanicError:
+		return false
+	}
+	t := reflect.TypeOf(err)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath() == "fmt" || t.PkgPath() == "github.com/concurry-go/concurry/retrypolicy"
 }
 
 // final is err as the call's end: never retried by the server, with its type,
-// message, details and cause, and such that the server takes it.
-func final(err error) (answer error) {
+// message, details and cause, and such that the server takes it. trail, where
+// there is one, is what the attempts before have left.
+func final(err error, trail *commonpb.Payload) (answer error) {
 	defer func() {
 		if r := recover(); r != nil { // something in the chain that cannot be read
 			text, _ := textOf(err)
@@ -124,37 +159,68 @@ func final(err error) (answer error) {
 	err = retrypolicy.Unmark(err)
 	stopped, _ := err.(*retrypolicy.StopError) //nolint:errorlint // the engine's own, outermost
 	if rve, ok := errors.AsType[*validation.RetryValidationError](err); ok {
-		if error(rve) != err { //nolint:errorlint // another call's, and its Stopped too
-			own := *rve
-			own.Stopped = nil
-			if stopped != nil {
-				own.Stopped = &retrypolicy.StopError{Stop: stopped.Stop, Detail: stopped.Detail}
-			}
-			rve = &own
-		}
-		return deliverable(rve.ToTemporal(err.Error()))
+		return deliverable(refusal(err, rve, stopped))
 	}
 	o := temporal.ApplicationErrorOptions{NonRetryable: true}
-	if lost, ok := errors.AsType[*LostError](err); ok {
-		if stopped != nil {
-			o.Cause = stopped.ToTemporal(nil)
-		}
-		return deliverable(temporal.NewApplicationErrorWithOptions(lost.Error(), LostType, o))
+	if stopped == nil {
+		return deliverable(asApplication(err, o))
 	}
-	return deliverable(asApplication(err, o))
+	var more []any
+	if trail != nil {
+		more = []any{converter.NewRawValue(trail)}
+	}
+	switch e := stopped.Err.(type) { //nolint:errorlint // the engine's own
+	case *LostError:
+		o.Cause = stopped.ToTemporal(nil, more...)
+		return deliverable(temporal.NewApplicationErrorWithOptions(stopped.Explain(e.Error()), LostType, o))
+	case *limitError: // its text says it all
+		o.Cause = stopped.ToTemporal(nil, more...)
+		return deliverable(temporal.NewApplicationErrorWithOptions(e.Error(), LimitType, o))
+	}
+	return deliverable(asStopped(stopped, o, more))
+}
+
+// refusal is the end of a call whose last known outcome was refused, or whose
+// method's own error is the end of another such call.
+func refusal(err error, rve *validation.RetryValidationError, stopped *retrypolicy.StopError) error {
+	if error(rve) == err { //nolint:errorlint // this call's own
+		return rve.ToTemporal(err.Error())
+	}
+	own := *rve
+	own.Stopped = nil
+	message := err.Error()
+	if stopped != nil {
+		own.Stopped = &retrypolicy.StopError{Stop: stopped.Stop, Attempts: stopped.Attempts, Detail: stopped.Detail}
+		message = stopped.Explain(stopped.Err.Error())
+	}
+	return own.ToTemporal(message)
 }
 
 // handBack is err as an intermediate failure: the server retries it after
 // delay, and it is noise to nobody. It stays small, since servers cut what
 // they keep between retries.
-func handBack(err error, delay time.Duration) error {
+func handBack(err error, delay time.Duration) error { return handBackWith(err, nil, delay) }
+
+// handBackWith is handBack of a call that ends with the failure, and with why,
+// should the server find that there is no time to go on.
+func handBackWith(err error, why *retrypolicy.StopError, delay time.Duration) error {
 	err = retrypolicy.Unmark(err)
 	o := temporal.ApplicationErrorOptions{
 		NextRetryDelay: max(delay, 1), // zero would mean "unset"
 		Category:       temporal.ApplicationErrorCategoryBenign,
 	}
-	if stopped, ok := err.(*retrypolicy.StopError); ok { //nolint:errorlint // the engine's own, outermost
-		err, o.Cause = stopped.Err, stopped.ToTemporal(nil)
+	if why != nil {
+		o.Cause = why.ToTemporal(nil)
 	}
 	return temporal.NewApplicationErrorWithOptions(wire.Cut(err.Error(), wire.MaxReason), handBackType(err), o)
 }
+
+// unstartable is the failure of a server attempt that cannot begin, for a reason
+// that may pass: the server makes another one.
+func unstartable(err error) error {
+	return temporal.NewApplicationErrorWithOptions(wire.Cut(err.Error(), wire.MaxReason), UnreadableType, temporal.ApplicationErrorOptions{
+		NextRetryDelay: unstartableDelay,
+	})
+}
+
+const unstartableDelay = time.Second

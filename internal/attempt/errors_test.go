@@ -106,7 +106,7 @@ func TestLastErrorArrivesWithItsTypeAndMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			app := arriveApp(t, final(tc.err))
+			app := arriveApp(t, final(tc.err, nil))
 			assert.Equal(t, tc.kind, app.Type())
 			assert.Equal(t, tc.message, app.Message())
 			assert.True(t, app.NonRetryable(), "the server must not retry what the engine ended")
@@ -119,7 +119,7 @@ func TestLastErrorArrivesWithItsTypeAndMessage(t *testing.T) {
 func TestLastErrorArrivesWithItsCause(t *testing.T) {
 	t.Parallel()
 	cause := temporal.NewApplicationError("inner", "Inner", info{Code: 1})
-	app := arriveApp(t, final(temporal.NewApplicationErrorWithCause("outer", "Outer", cause)))
+	app := arriveApp(t, final(temporal.NewApplicationErrorWithCause("outer", "Outer", cause), nil))
 	var inner *temporal.ApplicationError
 	require.ErrorAs(t, app.Unwrap(), &inner)
 	assert.Equal(t, "Inner", inner.Type())
@@ -127,7 +127,7 @@ func TestLastErrorArrivesWithItsCause(t *testing.T) {
 	require.NoError(t, inner.Details(&got))
 	assert.Equal(t, info{Code: 1}, got)
 
-	app = arriveApp(t, final(fmt.Errorf("reading: %w", &busyError{3})))
+	app = arriveApp(t, final(fmt.Errorf("reading: %w", &busyError{3}), nil))
 	require.ErrorContains(t, app.Unwrap(), "busy 3")
 }
 
@@ -149,7 +149,7 @@ func TestLastErrorArrivesWithItsDetails(t *testing.T) {
 				second string
 				third  int
 			)
-			require.NoError(t, arriveApp(t, final(err)).Details(&first, &second, &third))
+			require.NoError(t, arriveApp(t, final(err, nil)).Details(&first, &second, &third))
 			assert.Equal(t, info{429, "slow down"}, first)
 			assert.Equal(t, "second", second)
 			assert.Equal(t, 3, third)
@@ -160,7 +160,7 @@ func TestLastErrorArrivesWithItsDetails(t *testing.T) {
 func TestDetailThatIsNilKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	var first, second *info
-	require.NoError(t, arriveApp(t, final(temporal.NewApplicationError("x", "T", nil, info{Code: 1}))).Details(&first, &second))
+	require.NoError(t, arriveApp(t, final(temporal.NewApplicationError("x", "T", nil, info{Code: 1}), nil)).Details(&first, &second))
 	assert.Nil(t, first)
 	assert.Equal(t, &info{Code: 1}, second)
 }
@@ -168,7 +168,7 @@ func TestDetailThatIsNilKeepsItsPlace(t *testing.T) {
 func TestUsersBenignErrorStaysBenign(t *testing.T) {
 	t.Parallel()
 	err := temporal.NewApplicationErrorWithOptions("x", "T", temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
-	assert.Equal(t, temporal.ApplicationErrorCategoryBenign, arriveApp(t, final(err)).Category())
+	assert.Equal(t, temporal.ApplicationErrorCategoryBenign, arriveApp(t, final(err, nil)).Category())
 }
 
 func TestDetailsThatCannotBeEncodedArriveAsText(t *testing.T) {
@@ -176,7 +176,7 @@ func TestDetailsThatCannotBeEncodedArriveAsText(t *testing.T) {
 	var first, second string
 	var third info
 	err := temporal.NewApplicationError("broken", "Broken", make(chan int), math.NaN(), info{Code: 4})
-	app := arriveApp(t, final(err))
+	app := arriveApp(t, final(err, nil))
 	assert.Equal(t, "Broken", app.Type())
 	require.NoError(t, app.Details(&first, &second, &third))
 	assert.Contains(t, first, "chan int that cannot be encoded")
@@ -186,7 +186,7 @@ func TestDetailsThatCannotBeEncodedArriveAsText(t *testing.T) {
 
 func TestInvalidTextDoesNotCostTheDetails(t *testing.T) {
 	t.Parallel()
-	app := arriveApp(t, final(temporal.NewApplicationError("a\xffb", "T", info{Code: 4})))
+	app := arriveApp(t, final(temporal.NewApplicationError("a\xffb", "T", info{Code: 4}), nil))
 	assert.Equal(t, "a\uFFFDb", app.Message())
 	var got info
 	require.NoError(t, app.Details(&got))
@@ -204,11 +204,11 @@ func TestFailureTooLargeForTheServerIsCut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			assert.NotEmpty(t, arriveApp(t, final(err)).Message())
+			assert.NotEmpty(t, arriveApp(t, final(err, nil)).Message())
 			assert.Less(t, len(arriveApp(t, handBack(err, 1)).Error()), 4*wire.MaxReason, "what is retried stays small")
 		})
 	}
-	assert.Contains(t, arriveApp(t, final(errors.New(large))).Message(), "(8388608 bytes)")
+	assert.Contains(t, arriveApp(t, final(errors.New(large), nil)).Message(), "(8388608 bytes)")
 }
 
 func TestResultsOfTheLargestJournalArrive(t *testing.T) {
@@ -221,7 +221,7 @@ func TestResultsOfTheLargestJournalArrive(t *testing.T) {
 	var rve *validation.RetryValidationError
 	err := (&Spec{Method: "A.B"}).refusals(&j, nil)
 	c := temporal.GetDefaultFailureConverter()
-	require.True(t, validation.As(c.FailureToError(c.ErrorToFailure(final(err))), &rve))
+	require.True(t, validation.As(c.FailureToError(c.ErrorToFailure(final(err, nil))), &rve))
 	all, err := validation.Results[string](rve)
 	require.NoError(t, err)
 	assert.Len(t, all, 8)
@@ -234,7 +234,7 @@ func TestPanicArrivesAsAPanicWithItsStack(t *testing.T) {
 		defer Recovered(&err)
 		panic("out of cheese")
 	}()
-	sent := final(err)
+	sent := final(err, nil)
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, sent, &app)
 	var stack string
@@ -260,15 +260,15 @@ func TestRefusalsAndLostAttemptsArrive(t *testing.T) {
 	e := validation.New("A.B", 2, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Refused, Reason: "no", Result: wire.Encode("r")}}, 0)
 	for _, err := range []error{e, fmt.Errorf("x: %w", e)} {
 		var got *validation.RetryValidationError
-		require.True(t, validation.As(arrive(t, final(err)), &got))
+		require.True(t, validation.As(arrive(t, final(err, nil)), &got))
 		last, problem := validation.Last[string](got)
 		require.NoError(t, problem)
 		assert.Equal(t, "r", last)
 	}
-	app := arriveApp(t, final(&LostError{Method: "A.B", Attempts: 2, Lost: []int{1, 2}}))
+	app := arriveApp(t, final(&retrypolicy.StopError{Stop: retrypolicy.StopSpent, Attempts: 2, Err: &LostError{Method: "A.B", Lost: []int{1, 2}}}, nil))
 	assert.Equal(t, "AttemptLost", app.Type())
 	assert.True(t, app.NonRetryable())
-	assert.Contains(t, app.Message(), "attempt 1, 2")
+	assert.Equal(t, "A.B: attempts 1, 2 left no outcome: its worker was shut down, killed or cut off; gave up after 2 attempts: retries spent", app.Message())
 }
 
 func TestHandedBackFailureIsRetriedAfterTheDelayAndNoiseToNobody(t *testing.T) {
@@ -289,7 +289,7 @@ func TestEveryErrorIsDeliverable(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		err := drawError(t, 2)
-		arrive(t, final(err))
+		arrive(t, final(err, nil))
 		arrive(t, handBack(err, 0))
 	})
 }
@@ -303,7 +303,7 @@ func TestErrorTypeThatTheServerWouldNotTakeIsMadeFit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			arrive(t, final(err))
+			arrive(t, final(err, nil))
 			arrive(t, handBack(err, 0))
 		})
 	}

@@ -31,20 +31,21 @@ func stored(t *testing.T, file, mark string) *commonpb.Payload {
 	}
 }
 
-type text struct {
+type reply struct {
 	Text string `json:"text"`
 }
 
 func TestJournalOfFormat1IsRead(t *testing.T) {
 	t.Parallel()
-	h := &heart{out: &withDetails{payloads: []*commonpb.Payload{{Data: []byte("the user's")}, stored(t, "journal-1.json", "journal/1")}}}
-	require.NoError(t, h.open(t.Context(), 2))
-	j := h.journal
+	h := &heartbeat{out: &withDetails{payloads: []*commonpb.Payload{{Data: []byte("the user's")}, stored(t, "journal-1.json", "journal/1")}}}
+	found, err := h.open(t.Context(), nil)
+	require.NoError(t, err)
+	j := Opened(found, 2, Unrecorded{})
 	assert.Equal(t, 3, j.Started)
 	assert.Equal(t, time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC), j.FirstStart.UTC())
 	require.Len(t, j.Outcomes, 3)
 	assert.Equal(t, "OpError", j.Outcomes[0].ErrorType)
-	result, err := retrypolicy.ResultOf[text](j.Outcomes[1])
+	result, err := retrypolicy.ResultOf[reply](j.Outcomes[1])
 	require.NoError(t, err)
 	assert.Equal(t, "hm", result.Text)
 	assert.Equal(t, retrypolicy.Lost, j.Outcomes[2].Verdict, "it was running")
@@ -71,7 +72,7 @@ func TestErrorOfFormat1IsRead(t *testing.T) {
 	require.True(t, validation.As(err, &rve))
 	assert.Equal(t, "LLM.Generate", rve.MethodName)
 	assert.Equal(t, 2, rve.Attempts)
-	last, err := validation.Last[text](rve)
+	last, err := validation.Last[reply](rve)
 	require.NoError(t, err)
 	assert.Equal(t, "hm", last.Text)
 }
@@ -80,11 +81,12 @@ func TestUnknownFormatIsRefusedNeverMisread(t *testing.T) {
 	t.Parallel()
 	var version *wire.VersionError
 
-	h := &heart{out: &withDetails{payloads: []*commonpb.Payload{stored(t, "journal-1.json", "journal/2")}}}
-	require.ErrorAs(t, h.open(t.Context(), 2), &version)
+	h := &heartbeat{out: &withDetails{payloads: []*commonpb.Payload{stored(t, "journal-1.json", "journal/2")}}}
+	_, err := h.open(t.Context(), nil)
+	require.ErrorAs(t, err, &version)
 	assert.Equal(t, "journal/2", version.Mark)
 
-	_, err := (&Spec{}).withHeader(stored(t, "call-1.json", "call/7"))
+	_, err = (&Spec{}).withHeader(stored(t, "call-1.json", "call/7"))
 	require.ErrorAs(t, err, &version)
 
 	foreign := temporal.NewApplicationErrorWithOptions("from the future", validation.ErrorType, temporal.ApplicationErrorOptions{
@@ -126,15 +128,17 @@ func FuzzOpen(f *testing.F) {
 		if attempt > 1000 {
 			attempt = 1000 // the server counts up from 1, and stops at the backstop
 		}
-		h := &heart{out: &withDetails{payloads: []*commonpb.Payload{{Metadata: map[string][]byte{"concurry": []byte(mark)}, Data: data}}}}
-		if h.open(context.Background(), attempt) != nil {
+		h := &heartbeat{out: &withDetails{payloads: []*commonpb.Payload{{Metadata: map[string][]byte{"concurry": []byte(mark)}, Data: data}}}}
+		found, err := h.open(context.Background(), nil)
+		if err != nil {
 			return
 		}
-		if n := len(h.journal.Outcomes); n > maxOutcomes {
+		j := Opened(found, attempt, Unrecorded{})
+		if n := len(j.Outcomes); n > maxOutcomes {
 			t.Fatalf("%d outcomes are kept", n)
 		}
-		if h.journal.Started < 0 {
-			t.Fatalf("%d bodies started", h.journal.Started)
+		if j.Started < 0 {
+			t.Fatalf("%d bodies started", j.Started)
 		}
 	})
 }

@@ -18,6 +18,8 @@ import (
 // Host is the engine of one Temporal worker. Add every spec before the worker
 // starts; afterwards it is safe for concurrent use.
 type Host struct {
+	HostClient
+
 	// Clock is time and chance of this worker's calls.
 	Clock Clock
 	// Simulated says that activities run in the SDK's test environment.
@@ -137,7 +139,7 @@ func (h *Host) governs(s *Spec) bool {
 // asked tells whether the caller counts on the engine. Its header would say
 // so, but cannot be read yet; its retry policy does too.
 func asked(p *temporal.RetryPolicy) bool {
-	return p != nil && slices.Contains(p.NonRetryableErrorTypes, FailureOfSDK)
+	return p != nil && slices.Contains(p.NonRetryableErrorTypes, FailureOfSize)
 }
 
 // Replace takes the engines of other plugins, such as the client's, out of a

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/sdk/converter"
+
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -34,6 +36,14 @@ type Journal struct {
 	// Snoozes is how many times in a row the call went to the server to wait
 	// for limits.
 	Snoozes int
+
+	// Adopted is how many server attempts there were before the first that the
+	// engine governed: their bodies do not count.
+	Adopted int32
+
+	// Pending tells of the running attempt that its method has returned
+	// ErrResultPending: somebody else reports how it ends.
+	Pending bool
 
 	// found is how many outcomes, the last ones, Opened has added.
 	found int
@@ -70,24 +80,33 @@ func (j *Journal) retryOfCase(i int) {
 func (j *Journal) begin() int {
 	j.Started++
 	j.Running = j.Started
-	j.Snoozes = 0
+	j.Snoozes, j.Pending = 0, false
 	return j.Started
+}
+
+// takeBack undoes begin: the body was not started.
+func (j *Journal) takeBack() {
+	j.Started--
+	j.Running = 0
 }
 
 // end closes the running attempt.
 func (j *Journal) end(o retrypolicy.Outcome, room int) {
 	o.Attempt = j.Running
-	j.Running = 0
+	j.Running, j.Pending = 0, false
 	j.add(o, room)
 }
 
-// lose notes that a started body's end is not known.
-func (j *Journal) lose(attempt int) {
-	j.add(retrypolicy.Outcome{
-		Attempt: attempt, Verdict: retrypolicy.Lost,
-		Reason: "left no outcome: its worker was shut down, killed or cut off",
-	}, 0)
+// lose notes that the running attempt's end is not known.
+func (j *Journal) lose(reason string) {
+	if reason == "" {
+		reason = lostReason
+	}
+	j.end(retrypolicy.Outcome{Verdict: retrypolicy.Lost, Reason: reason}, 0)
 }
+
+// lostReason is what is known of an attempt of which nothing is.
+const lostReason = "left no outcome: its worker was shut down, killed or cut off"
 
 // earlier are the outcomes before the attempt that runs, or was last judged.
 func (j *Journal) earlier() []retrypolicy.Outcome {
@@ -129,49 +148,66 @@ func (j *Journal) add(o retrypolicy.Outcome, room int) {
 	}
 }
 
+// Unrecorded is what is known of server attempts that left no record.
+type Unrecorded struct {
+	// None reports that they started no body that the engine governed.
+	None bool
+	// Ended is how the last one ended, where that says how its body did, as far
+	// as the server kept it.
+	Ended *retrypolicy.Outcome
+	// Reason is why nothing more is known; empty for nothing special.
+	Reason string
+}
+
 // Opened continues a journal on server attempt k (Temporal's, from 1). j is
-// nil if none was found. It counts what left no record:
+// nil if none was found; then the first server attempt, which records nothing
+// before its body, may have started one, unless u says that it has not. From the
+// second one on, and wherever there is a journal, each body's start is recorded
+// before it: a server attempt without a record has started none. So
 //
-//   - a body that was running at the record's time is lost;
-//   - each server attempt between the record's and this one started a body,
-//     for all anybody knows, and lost it;
+//   - a body that was running at the record's time is lost, or has ended as u
+//     says;
 //   - a number that is not above the record's means an operator reset the
 //     activity, as a record of that does: all retries again, the earlier outcomes
 //     kept to be looked at. Every server attempt that started and did not end
 //     the activity is followed by one with a higher number otherwise, also
 //     over pauses.
-func Opened(j *Journal, k int32) *Journal {
-	silent := max(int(k)-1, 0)
+func Opened(j *Journal, k int32, u Unrecorded) *Journal {
 	before := j.ended()
 	switch {
 	case j == nil:
 		j = &Journal{}
+		switch {
+		case k <= 1:
+		case u.None:
+			j.Adopted = k - 1
+		default:
+			j.begin()
+		}
 	case j.ResetTo > 0 || k <= j.ServerAttempt:
 		if j.Running != 0 {
-			j.lose(j.Running)
+			j.close(u)
 		}
 		for i := range j.Outcomes {
 			j.Outcomes[i].BeforeReset = true
 		}
-		if j.ResetTo > 0 {
-			silent = max(int(k-j.ResetTo), 0)
-		}
-		j.Started, j.Running, j.FirstStart, j.Cases, j.ResetTo = 0, 0, time.Time{}, nil, 0
-	default:
-		if j.Running != 0 {
-			j.lose(j.Running)
-			j.Running = 0
-		}
-		silent = max(int(k-j.ServerAttempt)-1, 0)
+		j.Started, j.FirstStart, j.Cases, j.ResetTo, j.Adopted = 0, time.Time{}, nil, 0, 0
 	}
-	j.Started += silent
-	for n := j.Started - min(silent, maxOutcomes) + 1; n <= j.Started; n++ {
-		j.lose(n)
+	if j.Running != 0 {
+		j.close(u)
 	}
-	j.LeftOut += max(silent-maxOutcomes, 0)
 	j.ServerAttempt = k
 	j.found = min(j.ended()-before, len(j.Outcomes))
 	return j
+}
+
+// close ends the running attempt with what is known of it.
+func (j *Journal) close(u Unrecorded) {
+	if u.Ended != nil {
+		j.end(*u.Ended, 0)
+		return
+	}
+	j.lose(u.Reason)
 }
 
 // ended is how many attempts have ended.
@@ -192,6 +228,8 @@ type document struct {
 	LeftOut       int            `json:"left_out,omitempty"`
 	Cases         []int          `json:"cases,omitempty"`
 	Snoozes       int            `json:"snoozes,omitempty"`
+	Adopted       int32          `json:"adopted,omitempty"`
+	Pending       bool           `json:"pending,omitempty"`
 	Outcomes      []wire.Outcome `json:"outcomes,omitempty"`
 }
 
@@ -199,6 +237,7 @@ func (j *Journal) document() document {
 	d := document{
 		Started: j.Started, Running: j.Running, FirstStart: j.FirstStart,
 		ServerAttempt: j.ServerAttempt, ResetTo: j.ResetTo, LeftOut: j.LeftOut, Cases: j.Cases, Snoozes: j.Snoozes,
+		Adopted: j.Adopted, Pending: j.Pending,
 		Outcomes: make([]wire.Outcome, len(j.Outcomes)),
 	}
 	for i, o := range j.Outcomes {
@@ -211,10 +250,12 @@ func (j *Journal) document() document {
 // the call, and must not overflow.
 func sane(n int) int { return min(max(n, 0), math.MaxInt32) }
 
-func (d document) journal() *Journal {
+// journal is d, whose results dc decodes.
+func (d document) journal(dc converter.DataConverter) *Journal {
 	j := &Journal{
 		Started: sane(d.Started), Running: sane(d.Running), FirstStart: d.FirstStart,
 		ServerAttempt: max(d.ServerAttempt, 0), ResetTo: max(d.ResetTo, 0), LeftOut: sane(d.LeftOut), Snoozes: sane(d.Snoozes),
+		Adopted: max(d.Adopted, 0), Pending: d.Pending,
 	}
 	for _, granted := range d.Cases[:min(len(d.Cases), retrypolicy.MostCases)] {
 		j.Cases = append(j.Cases, min(sane(granted), retrypolicy.MostRetries))
@@ -222,7 +263,7 @@ func (d document) journal() *Journal {
 	over := max(len(d.Outcomes)-maxOutcomes, 0)
 	j.LeftOut += over
 	for _, o := range d.Outcomes[over:] {
-		j.Outcomes = append(j.Outcomes, o.Outcome())
+		j.Outcomes = append(j.Outcomes, o.Outcome(dc))
 	}
 	return j
 }

@@ -3,6 +3,7 @@ package attempt
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -33,93 +34,91 @@ func verdicts(j *Journal) (v []string) {
 
 func TestOpenedCountsWhatLeftNoRecord(t *testing.T) {
 	t.Parallel()
+	declined := Unrecorded{Ended: &retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: "declined"}}
 	for _, tc := range []struct {
 		name    string
 		journal *Journal
 		k       int32
+		known   Unrecorded
 		started int
 		want    []string
 	}{
-		{"first server attempt, no journal", nil, 1, 0, nil},
-		{"no journal: each earlier server attempt lost a body", nil, 4, 3, []string{"1 lost", "2 lost", "3 lost"}},
+		{"first server attempt, no journal", nil, 1, Unrecorded{}, 0, nil},
+		{"no journal: the first server attempt may have started a body, later ones would have recorded theirs", nil, 4, Unrecorded{}, 1, []string{"1 lost"}},
+		{"no journal, and it is known that there was no body", nil, 4, Unrecorded{None: true}, 0, nil},
+		{"no journal, and it is known how the body ended", nil, 2, declined, 1, []string{"1 failed"}},
 		{
 			"recorded by the one before, nothing running",
 			&Journal{Started: 2, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
-			2, 2,
+			2, Unrecorded{}, 2,
 			[]string{"1 failed", "2 failed"},
 		},
 		{
 			"a body was running at the record's time",
 			&Journal{Started: 2, Running: 2, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1)}},
-			2, 2,
+			2, Unrecorded{}, 2,
 			[]string{"1 failed", "2 lost"},
 		},
 		{
-			"server attempts without record in between",
+			"a body was running, and it is known how it ended",
+			&Journal{Started: 2, Running: 2, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1)}},
+			2, declined, 2,
+			[]string{"1 failed", "2 failed"},
+		},
+		{
+			"server attempts without record in between: they started none",
 			&Journal{Started: 1, ServerAttempt: 2, Outcomes: []retrypolicy.Outcome{failed(1)}},
-			5, 3,
-			[]string{"1 failed", "2 lost", "3 lost"},
+			5, Unrecorded{}, 1,
+			[]string{"1 failed"},
 		},
 		{
 			"both",
 			&Journal{Started: 2, Running: 2, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1)}},
-			3, 3,
-			[]string{"1 failed", "2 lost", "3 lost"},
+			3, Unrecorded{}, 2,
+			[]string{"1 failed", "2 lost"},
 		},
 		{
 			"a lower number: reset",
 			&Journal{Started: 2, ServerAttempt: 3, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
-			1, 0,
+			1, Unrecorded{}, 0,
 			[]string{"1 failed before reset", "2 failed before reset"},
 		},
 		{
 			"the same number: reset too",
 			&Journal{Started: 1, ServerAttempt: 1, Outcomes: []retrypolicy.Outcome{failed(1)}},
-			1, 0,
+			1, Unrecorded{}, 0,
 			[]string{"1 failed before reset"},
 		},
 		{
 			"reset while a body ran",
 			&Journal{Started: 2, Running: 2, ServerAttempt: 3, Outcomes: []retrypolicy.Outcome{failed(1)}},
-			1, 0,
+			1, Unrecorded{}, 0,
 			[]string{"1 failed before reset", "2 lost before reset"},
 		},
 		{
 			"reset, and a server attempt without record since",
 			&Journal{Started: 2, ServerAttempt: 3, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
-			2, 1,
-			[]string{"1 failed before reset", "2 failed before reset", "1 lost"},
+			2, Unrecorded{}, 0,
+			[]string{"1 failed before reset", "2 failed before reset"},
 		},
 		// A server attempt that runs when the activity is reset becomes
 		// number 1, whatever it was told when it started; the next is 2.
 		{
 			"a record of the reset",
 			&Journal{Started: 2, ServerAttempt: 1, ResetTo: 2, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
-			2, 0,
+			2, Unrecorded{}, 0,
 			[]string{"1 failed before reset", "2 failed before reset"},
-		},
-		{
-			"a record of the reset by a later server attempt",
-			&Journal{Started: 2, ServerAttempt: 5, ResetTo: 2, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}},
-			2, 0,
-			[]string{"1 failed before reset", "2 failed before reset"},
-		},
-		{
-			"a record of the reset, and a server attempt without record since",
-			&Journal{Started: 1, ServerAttempt: 1, ResetTo: 2, Outcomes: []retrypolicy.Outcome{failed(1)}},
-			3, 1,
-			[]string{"1 failed before reset", "1 lost"},
 		},
 		{
 			"a record of the reset by a later server attempt, and one without record since",
 			&Journal{Started: 1, ServerAttempt: 5, ResetTo: 2, Outcomes: []retrypolicy.Outcome{failed(1)}},
-			3, 1,
-			[]string{"1 failed before reset", "1 lost"},
+			3, Unrecorded{}, 0,
+			[]string{"1 failed before reset"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			j := Opened(tc.journal, tc.k)
+			j := Opened(tc.journal, tc.k, tc.known)
 			assert.Equal(t, tc.started, j.Started)
 			assert.Equal(t, tc.want, verdicts(j))
 			assert.Zero(t, j.Running)
@@ -128,11 +127,22 @@ func TestOpenedCountsWhatLeftNoRecord(t *testing.T) {
 	}
 }
 
+func TestAdoptedServerAttemptsAreTold(t *testing.T) {
+	t.Parallel()
+	j := Opened(nil, 8, Unrecorded{None: true})
+	assert.EqualValues(t, 7, j.Adopted)
+	s := &Spec{Method: "A.B", Foreign: true}
+	j.begin()
+	d := s.Judge(j, nil, io.EOF, retrypolicy.Attempt{Number: 1}, fixed(), everywhere(), encoded)
+	require.EqualError(t, d.Err, "EOF; gave up after 1 attempt: retries spent: beside 7 server attempt(s) that its policy did not govern")
+	assert.EqualValues(t, 7, j.document().journal(nil).Adopted, "on the next worker too")
+}
+
 func TestResetForgetsWhenTheFirstAttemptStarted(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1000, 0)
-	assert.True(t, Opened(&Journal{Started: 1, FirstStart: start, ServerAttempt: 2}, 1).FirstStart.IsZero())
-	assert.Equal(t, start, Opened(&Journal{Started: 1, FirstStart: start, ServerAttempt: 2}, 3).FirstStart)
+	assert.True(t, Opened(&Journal{Started: 1, FirstStart: start, ServerAttempt: 2}, 1, Unrecorded{}).FirstStart.IsZero())
+	assert.Equal(t, start, Opened(&Journal{Started: 1, FirstStart: start, ServerAttempt: 2}, 3, Unrecorded{}).FirstStart)
 }
 
 func TestOpenedNeverForgetsAStart(t *testing.T) {
@@ -142,23 +152,13 @@ func TestOpenedNeverForgetsAStart(t *testing.T) {
 		j.ResetTo = 0
 		k := rapid.Int32Range(1, 60).Draw(t, "k")
 		before, recordedBy := j.Started, j.ServerAttempt
-		opened := Opened(j, k)
+		opened := Opened(j, k, Unrecorded{})
 		if k <= recordedBy {
-			require.Equal(t, int(k)-1, opened.Started, "a reset is a new budget")
+			require.Zero(t, opened.Started, "a reset is a new budget")
 			return
 		}
-		require.GreaterOrEqual(t, opened.Started, before)
-		require.LessOrEqual(t, opened.Started, before+int(k))
+		require.Equal(t, before, opened.Started)
 	})
-}
-
-func TestOpenedStaysBoundedOverManySilentServerAttempts(t *testing.T) {
-	t.Parallel()
-	j := Opened(nil, 20_001)
-	assert.Equal(t, 20_000, j.Started)
-	assert.Len(t, j.Outcomes, maxOutcomes)
-	assert.Equal(t, 20_000-maxOutcomes, j.LeftOut)
-	assert.Equal(t, 20_000, j.Outcomes[maxOutcomes-1].Attempt)
 }
 
 func TestOldestOutcomesAreDroppedAndCounted(t *testing.T) {
@@ -248,7 +248,7 @@ func (j *Journal) travel(t require.TestingT) *Journal {
 	require.NoError(t, err)
 	var d document
 	require.NoError(t, wire.Open(wire.Journal, p, &d))
-	return d.journal()
+	return d.journal(nil)
 }
 
 func TestJournalSurvivesTheWire(t *testing.T) {
@@ -286,9 +286,9 @@ func drawJournal(t *rapid.T) *Journal {
 
 func TestHostileNumbersInAJournalAreTakenAsNone(t *testing.T) {
 	t.Parallel()
-	j := document{Started: -1, Running: -1, LeftOut: -1, ServerAttempt: -5}.journal()
+	j := document{Started: -1, Running: -1, LeftOut: -1, ServerAttempt: -5}.journal(nil)
 	assert.Equal(t, &Journal{}, j)
-	assert.Zero(t, Opened(j, 1).Started, "no server attempt came before the first")
+	assert.Zero(t, Opened(j, 1, Unrecorded{}).Started, "no server attempt came before the first")
 }
 
 func TestOutcomesBeyondTheBoundInAJournalAreCountedAsLeftOut(t *testing.T) {
@@ -297,7 +297,7 @@ func TestOutcomesBeyondTheBoundInAJournalAreCountedAsLeftOut(t *testing.T) {
 	for n := 1; n <= 150; n++ {
 		d.Outcomes = append(d.Outcomes, wire.Outcome{Attempt: n})
 	}
-	j := d.journal()
+	j := d.journal(nil)
 	assert.Len(t, j.Outcomes, maxOutcomes)
 	assert.Equal(t, 51, j.Outcomes[0].Attempt)
 	assert.Equal(t, 53, j.LeftOut)
@@ -305,7 +305,7 @@ func TestOutcomesBeyondTheBoundInAJournalAreCountedAsLeftOut(t *testing.T) {
 
 func TestAbsurdCountInAJournalEndsTheCallAndDoesNotBeginAnew(t *testing.T) {
 	t.Parallel()
-	j := Opened(document{Started: math.MaxInt, ServerAttempt: 1}.journal(), 3)
+	j := Opened(document{Started: math.MaxInt, ServerAttempt: 1}.journal(nil), 3, Unrecorded{})
 	assert.Positive(t, j.Started)
 }
 
@@ -319,13 +319,13 @@ func FuzzJournal(f *testing.F) {
 		if json.Unmarshal(data, &d) != nil {
 			return
 		}
-		j := d.journal()
+		j := d.journal(nil)
 		if j.Started < 0 || j.Running < 0 || j.LeftOut < 0 || j.ServerAttempt < 0 || len(j.Outcomes) > maxOutcomes {
 			t.Fatalf("%+v", j)
 		}
 		k = min(max(k, 1), 10_000)
 		before, reset := j.Started, j.ResetTo > 0 || k <= j.ServerAttempt
-		j = Opened(j, k)
+		j = Opened(j, k, Unrecorded{})
 		if j.Running != 0 || len(j.Outcomes) > maxOutcomes || !reset && j.Started < before {
 			t.Fatalf("%+v", j)
 		}
@@ -333,7 +333,7 @@ func FuzzJournal(f *testing.F) {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
 		spec := &Spec{Method: "A.B"}
-		if _, end := spec.Resume(j, 0, true, fixed()); (end == nil) != (j.Started == 0) || end != nil && final(end) == nil {
+		if _, end := spec.Resume(j, Resumption{Lost: true}, fixed()); (end == nil) != (j.Started == 0) || end != nil && final(end, nil) == nil {
 			t.Fatalf("a spent call ends with an error, and no other: %v", end)
 		}
 	})

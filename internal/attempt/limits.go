@@ -21,7 +21,7 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 			return e.host.sets.open(d, e.spec.Session, e.host.limitClock())
 		})
 		if err != nil {
-			return false, final(err)
+			return false, e.end(ctx, e.spec.named(err))
 		}
 	}
 	if !e.needs.acquires() {
@@ -30,7 +30,7 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 		}
 		return true, nil
 	}
-	how := charge(e.heart.journal.Started)
+	how := charge(e.heart.started())
 	e.lease, err = e.needs.limiter.TryAcquireFor(e.needs.units, how)
 	switch {
 	case err == nil:
@@ -68,7 +68,7 @@ func (e *execution) await(ctx context.Context, how limits.Charge, last error) (o
 		return true, nil
 	case ctx.Err() != nil && e.canceled(ctx):
 		return false, e.canceledWith(ctx, ctx.Err())
-	case errors.Is(err, errServerWaits) && e.caller(ctx).allows(&limitError{err: err}) || ctx.Err() != nil:
+	case errors.Is(err, errServerWaits) && e.caller(ctx).allows(&limitError{e.spec.Method, err}) || ctx.Err() != nil:
 		return false, e.snooze(ctx, err, last)
 	}
 	return false, e.endWaiting(ctx, err, last)
@@ -78,7 +78,7 @@ func (e *execution) await(ctx context.Context, how limits.Charge, last error) (o
 // move.
 func (e *execution) tooLate() bool {
 	most := e.spec.Retry.MaxElapsed
-	return e.host.Simulated != Real && most > 0 && e.heart.journal.Started > 0 && e.Elapsed() > most
+	return e.host.Simulated != Real && most > 0 && e.heart.started() > 0 && e.Elapsed() > most
 }
 
 // Why a wait for limits ends.
@@ -110,7 +110,7 @@ func (e *execution) patience(ctx context.Context, stays bool) (bound time.Durati
 // elapsedLeft is what MaxElapsed leaves a retry, if it bounds it.
 func (e *execution) elapsedLeft() (left time.Duration, bounded bool) {
 	most := e.spec.Retry.MaxElapsed
-	if most <= 0 || e.heart.journal.Started == 0 {
+	if most <= 0 || e.heart.started() == 0 {
 		return 0, false
 	}
 	return max(most-e.Elapsed(), 1), true
@@ -137,7 +137,7 @@ func (e *execution) longest(ctx context.Context, stays bool) (bound time.Duratio
 			return min(call, place), errCallEnds
 		}
 	}
-	if !e.caller(ctx).allows(&limitError{err: errServerWaits}) {
+	if !e.caller(ctx).allows(&limitError{e.spec.Method, errServerWaits}) {
 		return place, errPlaceEnds
 	}
 	if !e.place.IsZero() {
@@ -208,11 +208,7 @@ const (
 // there is no time to go on. It comes back soon, however long the wait in place
 // was to be: what cut that off may be its worker's end, and another has room.
 func (e *execution) snooze(ctx context.Context, cause, last error) error {
-	h := &e.heart
-	h.mu.Lock()
-	ceiling := min(limitBackoff<<min(h.journal.Snoozes, 10), maxLimitBackoff)
-	h.journal.Snoozes++
-	h.mu.Unlock()
+	ceiling := min(limitBackoff<<min(e.heart.snoozed(), 10), maxLimitBackoff)
 	delay := ceiling/2 + time.Duration(e.host.Clock.Random(int64(ceiling/2)))
 	if !e.call.IsZero() && time.Until(e.call) <= delay { // the server would not begin such a wait
 		delay = max(time.Until(e.call)/2, time.Millisecond)
@@ -221,24 +217,25 @@ func (e *execution) snooze(ctx context.Context, cause, last error) error {
 		delay = max(left/2, time.Millisecond)
 	}
 	e.out.Next.GetMetricsHandler(ctx).Counter(MetricLimitHandBacks).Inc(1)
-	if canceled := e.leave(ctx, "The journal of a call that waits for limits could not be recorded; the server attempt counts as lost."); canceled != nil {
-		return canceled
+	j := e.heart.view()
+	if j.Started == 0 {
+		return e.giveBack(ctx, handBack(&limitError{e.spec.Method, cause}, delay))
 	}
-	if h.journal.Started == 0 {
-		return handBack(&limitError{err: cause}, delay)
-	}
-	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: cause.Error(), Err: last}
+	stopped := e.spec.stopped(&j, retrypolicy.StopLimits, cause.Error())
 	if last == nil { // that was in another server attempt
-		return handBack(e.spec.known(&h.journal, stopped), delay)
+		last, _ = e.spec.lastKnown(&j, nil)
 	}
-	return handBack(stopped, delay)
+	return e.giveBack(ctx, handBackWith(last, stopped, delay))
 }
 
 // limitError is the failure of a server attempt that has waited for limits in
-// vain.
-type limitError struct{ err error }
+// vain, and the end of a call that has before its first attempt.
+type limitError struct {
+	method string
+	err    error
+}
 
-func (e *limitError) Error() string { return e.err.Error() }
+func (e *limitError) Error() string { return e.method + ": " + e.err.Error() }
 func (e *limitError) Unwrap() error { return e.err }
 
 // endWaiting is the end of a call that gets no units, since it has waited for
@@ -246,21 +243,21 @@ func (e *limitError) Unwrap() error { return e.err }
 // there is one.
 func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
 	e.countGiveUp(ctx, retrypolicy.StopLimits)
-	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: waited.Error(), Err: last}
-	h := &e.heart
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch j := &h.journal; {
+	j := e.heart.view()
+	stopped := e.spec.stopped(&j, retrypolicy.StopLimits, waited.Error())
+	switch {
 	case j.Started == 0 && isWait(waited):
-		return final(&limitError{err: waited})
+		stopped.Detail, stopped.Err = "", &limitError{e.spec.Method, waited}
 	case j.Started == 0:
-		return final(e.spec.named(waited))
-	case lastRefused(j):
-		return final(e.spec.refusals(j, stopped))
+		return e.end(ctx, e.spec.named(waited))
+	case lastRefused(&j):
+		return e.end(ctx, e.spec.refusals(&j, stopped))
 	case last == nil: // that was in another server attempt
-		return final(e.spec.known(j, stopped))
+		return e.end(ctx, e.spec.known(&j, stopped))
+	default:
+		stopped.Err = last
 	}
-	return final(stopped)
+	return e.end(ctx, stopped)
 }
 
 // lastRefused tells whether the last known outcome is a refusal.

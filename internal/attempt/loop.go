@@ -47,10 +47,11 @@ type Loop[In, Out any] struct {
 	lease   limits.Lease // of the running attempt
 	start   time.Time
 	end     time.Time // of the call; zero is none
+	nested  bool      // the caller's context is that of another call's attempt
 
 	// Calls that end after few retries need no memory but the Loop itself.
 	outcomes [fewRetries + 1]retrypolicy.Outcome
-	contexts [fewRetries]retryContext
+	contexts [fewRetries]callContext
 }
 
 // fewRetries is how many retries a Loop has room for.
@@ -67,6 +68,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		l.Spec.Retry.Budget.Attempt(l.Clock.Now())
 	}
 	callers := ctx
+	l.nested = nestedIn(ctx)
 	if l.Spec.CallTimeout > 0 {
 		l.end = l.start.Add(l.Spec.CallTimeout)
 		var cancel context.CancelFunc
@@ -94,10 +96,8 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 			return zero, err // nobody can complete it here, and it is no failure
 		}
 		a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
-		if err != nil && ctx.Err() != nil { // cancelled, or out of time: never retried
-			_, err = textOf(err)
-			l.tell(ctx, &Decision{Action: End, Verdict: retrypolicy.Failed, Cause: err, Stop: l.ended()}, a)
-			return zero, retrypolicy.Unmark(err)
+		if err != nil && ctx.Err() != nil { // canceled, or out of time: never retried
+			return zero, l.cutOff(ctx, err, a)
 		}
 		d := Decision{Action: Accept, Verdict: retrypolicy.Accepted}
 		if err != nil || len(l.Spec.Validators) > 0 {
@@ -109,7 +109,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		case Accept:
 			return out, nil
 		case End:
-			return zero, retrypolicy.Unmark(d.Err)
+			return zero, d.Err
 		}
 		if d.Delay > 0 {
 			l.Clock.Sleep(d.Delay, ctx.Done())
@@ -118,6 +118,24 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 			return zero, l.interrupted(ctx, d.Err)
 		}
 	}
+}
+
+// cutOff is the end of a call whose context has ended while a body ran.
+func (l *Loop[In, Out]) cutOff(ctx context.Context, err error, a retrypolicy.Attempt) error {
+	stop := l.ended()
+	if stop == retrypolicy.StopCallTimeout {
+		err = timedOut(err, "CallTimeout", l.Spec.CallTimeout, true)
+	}
+	reason, err := textOf(err)
+	l.tell(ctx, &Decision{Action: End, Verdict: retrypolicy.Failed, Cause: err, Stop: stop}, a)
+	if stop != retrypolicy.StopCallTimeout {
+		return retrypolicy.EndOfCall(err)
+	}
+	l.journal.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: reason}, 0)
+	detail := outOfTime(&l.journal, fmt.Sprintf("CallTimeout %v", l.Spec.CallTimeout))
+	stopped := l.Spec.stopped(&l.journal, stop, detail)
+	stopped.Err = retrypolicy.Unmark(err)
+	return stopped
 }
 
 // acquire takes what the next attempt requires, however long that takes: of a
@@ -165,22 +183,35 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 // interrupted is the end of a call whose context ends between two attempts.
 func (l *Loop[In, Out]) interrupted(ctx context.Context, last error) error {
 	n := l.journal.Started
-	return fmt.Errorf("%w before attempt %d; attempt %d: %w", context.Cause(ctx), n+1, n, last)
+	err := fmt.Errorf("%w before attempt %d; attempt %d: %w", context.Cause(ctx), n+1, n, last)
+	if stop := l.ended(); stop == retrypolicy.StopCallTimeout {
+		stopped := l.Spec.stopped(&l.journal, stop, "")
+		stopped.Err = err
+		return stopped
+	}
+	return retrypolicy.EndOfCall(err)
 }
 
 // unstarted is the end of a call whose next attempt got no units, or whose
 // caller's context has ended.
 func (l *Loop[In, Out]) unstarted(callers context.Context, err, last error) error {
 	switch {
+	case last == nil && isWait(err) && callers.Err() == nil:
+		stopped := l.Spec.stopped(&l.journal, retrypolicy.StopLimits, "")
+		stopped.Err = &limitError{l.Spec.Method, err}
+		return stopped
+	case last == nil && isWait(err):
+		return &limitError{l.Spec.Method, err}
 	case last == nil:
 		return l.Spec.named(err)
 	case callers.Err() != nil:
 		return l.interrupted(callers, last)
 	}
-	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopLimits, Detail: err.Error(), Err: retrypolicy.Unmark(last)}
+	stopped := l.Spec.stopped(&l.journal, retrypolicy.StopLimits, err.Error())
 	if lastRefused(&l.journal) {
 		return l.Spec.refusals(&l.journal, stopped)
 	}
+	stopped.Err = retrypolicy.Unmark(last)
 	return stopped
 }
 
@@ -221,33 +252,48 @@ func (l *Loop[In, Out]) event(d *Decision, a retrypolicy.Attempt) retrypolicy.Ev
 
 func keepLive(v any) retrypolicy.Value { return live{v} }
 
-// retryContext is the context of a further attempt: the call's, and what the
-// attempts before left.
-type retryContext struct {
+// callContext is the context of an attempt: the caller's, and what the attempts
+// before left. The first attempt needs none, unless the caller's is itself that
+// of an attempt, of another call.
+type callContext struct {
 	context.Context
 	previous []retrypolicy.Outcome
 	number   int
 }
 
 // Value implements context.Context.
-func (c *retryContext) Value(key any) any {
+func (c *callContext) Value(key any) any {
 	switch key.(type) {
 	case previousKey:
 		return c.previous
 	case numberKey:
 		return c.number
+	case executionKey:
+		return (*execution)(nil) // nobody else can complete this call
 	}
 	return c.Context.Value(key)
 }
 
+// nestedIn reports whether ctx is that of another call's attempt.
+func nestedIn(ctx context.Context) bool { return Number(ctx) > 0 }
+
+// Nested returns a context for the body of a call that is in its first attempt,
+// made by the method whose context ctx is; ctx itself where no method is.
+func Nested(ctx context.Context) context.Context {
+	if !nestedIn(ctx) {
+		return ctx
+	}
+	return &callContext{Context: ctx, number: 1}
+}
+
 func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
-	if retries := l.journal.Started - 1; retries > 0 {
+	if retries := l.journal.Started - 1; retries > 0 || l.nested {
 		// Each attempt has a context of its own: the body may have kept it.
-		var c *retryContext
-		if retries <= fewRetries {
+		var c *callContext
+		if retries > 0 && retries <= fewRetries {
 			c = &l.contexts[retries-1]
 		} else {
-			c = &retryContext{}
+			c = &callContext{}
 		}
 		c.Context, c.previous, c.number = ctx, slices.Clip(l.journal.Outcomes), l.journal.Running
 		ctx = c
@@ -260,6 +306,7 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 	if l.Spec.AttemptTimeout <= 0 && !l.Apart {
 		return l.Body(ctx, l.In)
 	}
+	callers := ctx
 	var patience <-chan time.Time
 	if timeout := l.Spec.AttemptTimeout; timeout > 0 {
 		timed, cancel := context.WithTimeout(ctx, timeout)
@@ -279,12 +326,16 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 		defer func() { done <- r }()
 		r.out, r.err = l.Body(ctx, l.In)
 	}()
+	timeout := l.Spec.AttemptTimeout
 	select {
 	case r := <-done:
+		if timeout > 0 && r.err != nil && ctx.Err() != nil && callers.Err() == nil {
+			r.err = timedOut(r.err, "AttemptTimeout", timeout, false)
+		}
 		return r.out, r.err
 	case <-patience:
 		var zero Out
-		return zero, ErrAbandoned
+		return zero, timedOut(ErrAbandoned, "AttemptTimeout", timeout, false)
 	}
 }
 

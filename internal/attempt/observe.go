@@ -137,21 +137,20 @@ func (d *Decision) event(a retrypolicy.Attempt) retrypolicy.Event {
 	return event
 }
 
-// tellLost tells of the attempts whose loss was found out when this server
+// tellFound tells of the attempts whose end was found out when this server
 // attempt began. stop is why the last one is not retried; empty if it is.
-func (e *execution) tellLost(ctx context.Context, stop retrypolicy.Stop) {
-	j := &e.heart.journal
+func (e *execution) tellFound(ctx context.Context, stop retrypolicy.Stop) {
+	j := e.heart.view()
 	for i := len(j.Outcomes) - j.found; i < len(j.Outcomes); i++ {
 		o := j.Outcomes[i]
-		if o.Verdict != retrypolicy.Lost {
-			continue // the activity was reset, and this was before
-		}
 		a := retrypolicy.Attempt{Number: o.Attempt, Method: e.spec.Method, Call: past{e.Elapsed(), e.Args(), j.Outcomes[:i:i]}}
+		why := stop
 		if i < len(j.Outcomes)-1 {
-			e.tell(ctx, lostEvent(a, errors.New(o.Reason), ""))
-			continue
+			why = ""
 		}
-		e.tell(ctx, lostEvent(a, errors.New(o.Reason), stop))
+		event := lostEvent(a, errors.New(o.Reason), why)
+		event.Verdict, event.ErrorType = o.Verdict, o.ErrorType
+		e.tell(ctx, event)
 	}
 }
 

@@ -11,36 +11,51 @@ import (
 	"github.com/concurry-go/concurry/validation"
 )
 
-// Resume decides whether a call goes on that has started attempts before, without
-// the judgement of one: when it comes back from the server, or after a lost one.
-// A nil end says that it does, and that the budget has paid where lost says that
-// nobody had decided on this retry.
-func (s *Spec) Resume(j *Journal, elapsed time.Duration, lost bool, c *Clock) (stop retrypolicy.Stop, end error) {
+// Resumption is what is known when a call goes on without the judgement of an
+// attempt: when it comes back from the server, or after a lost one.
+type Resumption struct {
+	Elapsed time.Duration
+	// Lost tells that nobody has decided on this retry.
+	Lost bool
+	// Cause is the error of the last attempt where somebody else has reported
+	// it; nil if not.
+	Cause   error
+	Attempt retrypolicy.Attempt
+}
+
+// Resume decides whether a call goes on that has started attempts before. A nil
+// end says that it does, and that the budget has paid for a lost one.
+func (s *Spec) Resume(j *Journal, r Resumption, c *Clock) (stop retrypolicy.Stop, end error) {
+	if j.Started == 0 {
+		return "", nil
+	}
+	if r.Cause != nil {
+		if _, stop, _ = s.retries(j, r.Cause, false, r.Attempt); stop != "" {
+			return stop, s.end(j, Decision{Err: r.Cause, Verdict: retrypolicy.Failed}, stop, "").Err
+		}
+	}
 	detail := ""
 	switch most := s.Retry.MaxElapsed; {
-	case j.Started == 0:
-		return "", nil
 	case s.spent(j):
-		return retrypolicy.StopSpent, s.known(j, nil)
-	case most > 0 && elapsed > most && j.Snoozes > 0:
-		stop, detail = retrypolicy.StopLimits, fmt.Sprintf("limits: no room until %v after the first attempt; MaxElapsed is %v", elapsed.Round(time.Millisecond), most)
-	case most > 0 && elapsed > most:
-		stop, detail = retrypolicy.StopMaxElapsed, fmt.Sprintf("attempt %d would start %v after the first one; MaxElapsed is %v", j.Started+1, elapsed.Round(time.Millisecond), most)
-	case lost:
+		return retrypolicy.StopSpent, s.known(j, s.stopped(j, retrypolicy.StopSpent, ""))
+	case most > 0 && r.Elapsed > most && j.Snoozes > 0:
+		stop, detail = retrypolicy.StopLimits, fmt.Sprintf("limits: no room until %v after the first attempt; MaxElapsed is %v", r.Elapsed.Round(time.Millisecond), most)
+	case most > 0 && r.Elapsed > most:
+		stop, detail = retrypolicy.StopMaxElapsed, fmt.Sprintf("attempt %d would start %v after the first one; MaxElapsed is %v", j.Started+1, r.Elapsed.Round(time.Millisecond), most)
+	case r.Lost:
 		stop, detail = retrypolicy.StopBudget, s.pay(c)
 	}
 	if detail == "" {
 		return "", nil
 	}
-	return stop, s.known(j, &retrypolicy.StopError{Stop: stop, Detail: detail})
+	return stop, s.known(j, s.stopped(j, stop, detail))
 }
 
 // known is the end of a call whose last attempt left no error to return, only
-// its outcome in the journal. stopped says why no other attempt is made; nil
-// that no retry is left.
+// its outcome in the journal. stopped says why no other attempt is made.
 func (s *Spec) known(j *Journal, stopped *retrypolicy.StopError) error {
 	err, refused := s.lastKnown(j, stopped)
-	if stopped == nil || refused {
+	if refused {
 		return err
 	}
 	stopped.Err = err
@@ -73,10 +88,10 @@ func (s *Spec) refusals(j *Journal, stopped *retrypolicy.StopError) error {
 }
 
 func (s *Spec) lost(j *Journal, last *retrypolicy.Outcome) error {
-	e := &LostError{Method: s.Method, Attempts: j.Started}
+	e := &LostError{Method: s.Method}
 	for _, o := range j.Outcomes {
 		if o.Verdict == retrypolicy.Lost && !o.BeforeReset {
-			e.Lost = append(e.Lost, o.Attempt)
+			e.Lost, e.Reason = append(e.Lost, o.Attempt), o.Reason
 		}
 	}
 	e.Last = last

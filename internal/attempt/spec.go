@@ -4,13 +4,14 @@ import (
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
 const (
 	// DefaultHeartbeat is the heartbeat timeout of activities the engine
-	// runs; it heartbeats three times as often.
+	// runs.
 	DefaultHeartbeat = 10 * time.Second
 	// DefaultJournalBytes bounds the results a call carries along.
 	DefaultJournalBytes = 64 << 10
@@ -45,7 +46,7 @@ type Spec struct {
 	NoHeartbeat bool
 	// Decode decodes results for validators: in the SDK's test environment,
 	// local activities and mocks return theirs encoded. It may be nil.
-	Decode func(*commonpb.Payloads) (any, error)
+	Decode func(p *commonpb.Payloads, dc converter.DataConverter) (any, error)
 	// Observers are told of every attempt that ends.
 	Observers []retrypolicy.Observer
 	// Limits are acquired before each attempt.

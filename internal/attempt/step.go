@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/concurry-go/concurry/internal/wire"
@@ -74,26 +75,6 @@ func (s *Spec) Judge(j *Journal, result any, err error, a retrypolicy.Attempt, c
 	return s.next(j, err, a, c, room)
 }
 
-// textOf reads err's text. One that panics, such as a nil pointer in an error,
-// is replaced by its panic.
-func textOf(err error) (text string, same error) {
-	defer func() {
-		if r := recover(); r != nil {
-			same = &PanicError{Value: fmt.Sprintf("%T: its Error method panicked: %v", err, r), Stack: debug.Stack()}
-			text = same.Error()
-		}
-	}()
-	text = err.Error()
-	_ = errors.Is(err, errProbe) // walks the chain, as everything after this does
-	_, _ = errors.AsType[*probe](err)
-	return text, err
-}
-
-// probe is an error that no chain has.
-type probe struct{ error }
-
-var errProbe = &probe{errors.New("probe")}
-
 // refusedError stands for a refusal among the causes of a retry.
 type refusedError struct{ reason error }
 
@@ -148,7 +129,11 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 		now := c.Now()
 		start := now.Add(delay)
 		if !room.Call.IsZero() && !start.Before(room.Call) { // the wait cannot fit, so it is not begun
-			return s.end(j, d, retrypolicy.StopCallTimeout, misfit(delay, told, room.Call.Sub(now), "the call's timeout"))
+			detail := misfit(delay, told, room.Call.Sub(now), "the call's timeout")
+			if late, ok := errors.AsType[*timeoutError](cause); ok && late.call {
+				detail = outOfTime(j, late.name())
+			}
+			return s.end(j, d, retrypolicy.StopCallTimeout, detail)
 		}
 		inPlace = inPlace && (room.Place.IsZero() || start.Add(s.AttemptTimeout).Before(room.Place))
 	}
@@ -180,25 +165,47 @@ func (s *Spec) pay(c *Clock) (refusal string) {
 	return b.Describe(now)
 }
 
-// end is d as the call's end. With a detail the call had retries left, and its
-// error says why they were not made.
+// end is d as the call's end: with why there is no further attempt, and with a
+// detail where the call had retries left.
 func (s *Spec) end(j *Journal, d Decision, stop retrypolicy.Stop, detail string) Decision {
 	d.Stop = stop
-	var stopped *retrypolicy.StopError
-	if detail != "" {
-		stopped = &retrypolicy.StopError{Stop: stop, Detail: detail}
-	}
+	stopped := s.stopped(j, stop, detail)
 	switch {
 	case d.Verdict == retrypolicy.Refused:
 		d.Err = s.refusals(j, stopped)
-	case stopped != nil:
+	case s.Governs():
 		stopped.Err = retrypolicy.Unmark(d.Err)
 		d.Err = stopped
 	default:
-		d.Err = retrypolicy.OfOtherCall(d.Err)
+		d.Err = retrypolicy.EndOfCall(d.Err)
 	}
 	return d
 }
+
+// stopped says why a call ends.
+func (s *Spec) stopped(j *Journal, stop retrypolicy.Stop, detail string) *retrypolicy.StopError {
+	if j.Adopted > 0 {
+		beside := fmt.Sprintf("beside %d server attempt(s) that its policy did not govern", j.Adopted)
+		detail = strings.TrimPrefix(detail+", "+beside, ", ")
+	}
+	return &retrypolicy.StopError{Stop: stop, Attempts: j.Started, Detail: detail}
+}
+
+// outOfTime says that a timeout of the call ended its last attempt, and what the
+// one before ended with; empty where there was none.
+func outOfTime(j *Journal, timeout string) string {
+	n := len(j.Outcomes) - 1
+	if n >= 0 && j.Outcomes[n].Attempt == j.Started { // else the last attempt is not among them
+		n--
+	}
+	if n < 0 || j.Outcomes[n].BeforeReset {
+		return ""
+	}
+	return fmt.Sprintf("%s ended attempt %d; attempt %d: %s", timeout, j.Started, j.Outcomes[n].Attempt, wire.Cut(j.Outcomes[n].Reason, maxEarlier))
+}
+
+// maxEarlier bounds what an error tells of an attempt before the last.
+const maxEarlier = 300
 
 // misfit says that a wait does not fit.
 func misfit(delay time.Duration, told bool, left time.Duration, of string) string {
@@ -271,6 +278,3 @@ func where(here bool) Action {
 	}
 	return WaitServer
 }
-
-// encodeForWire is the encode of drivers whose journal travels.
-func encodeForWire(v any) retrypolicy.Value { return wire.Encode(v) }

@@ -33,7 +33,7 @@ func judge(s *Spec, n int, result any, err error, room Room) (*Journal, Decision
 		j.end(failed(0), 0)
 	}
 	a := retrypolicy.Attempt{Number: j.begin(), Method: s.Method}
-	return j, s.Judge(j, result, err, a, fixed(), room, encodeForWire)
+	return j, s.Judge(j, result, err, a, fixed(), room, encoded)
 }
 
 func TestWhatComesAfterAnAttempt(t *testing.T) {
@@ -76,7 +76,8 @@ func TestWhatComesAfterAnAttempt(t *testing.T) {
 				require.NoError(t, d.Err)
 				return
 			}
-			assert.Equal(t, tc.err, d.Err, "the attempt's own error")
+			require.ErrorIs(t, d.Err, retrypolicy.Unmark(tc.err), "the attempt's own error")
+			require.EqualError(t, d.Err, tc.err.Error())
 			last := j.Outcomes[len(j.Outcomes)-1]
 			assert.Equal(t, retrypolicy.Outcome{
 				Attempt: tc.attempt, Verdict: retrypolicy.Failed, Reason: tc.err.Error(), ErrorType: TypeOf(tc.err), Wait: tc.delay,
@@ -112,7 +113,7 @@ func TestWaitThatCannotFitBeforeTheCallEndsIsNotBegun(t *testing.T) {
 		require.ErrorIs(t, d.Err, io.EOF, "the attempt's error, not a timeout")
 		if tc.want == End {
 			assert.Equal(t, retrypolicy.StopCallTimeout, d.Stop)
-			require.ErrorContains(t, d.Err, "EOF; not retried: the wait of 1s does not fit into")
+			require.ErrorContains(t, d.Err, "EOF; gave up after 1 attempt: call timeout: the wait of 1s does not fit into")
 		}
 
 		s.Validators = []Validator{func(any, retrypolicy.Attempt) error { return errors.New("no good") }}
@@ -154,7 +155,7 @@ func TestClockIsReadOnlyIfSomethingReadsIt(t *testing.T) {
 	j := &Journal{}
 	j.begin()
 	c := &Clock{Random: func(int64) int64 { return 0 }} // Now would panic
-	assert.Equal(t, WaitHere, s.Judge(j, nil, io.EOF, retrypolicy.Attempt{}, c, everywhere(), encodeForWire).Action)
+	assert.Equal(t, WaitHere, s.Judge(j, nil, io.EOF, retrypolicy.Attempt{}, c, everywhere(), encoded).Action)
 }
 
 func TestFiltersAreAskedOnlyWhereTheirAnswerMatters(t *testing.T) {
@@ -210,7 +211,8 @@ func TestFiltersDecideAndTheirPanicsAreReported(t *testing.T) {
 		s := &Spec{Retry: retrypolicy.Policy{NumRetries: 1, RetryOn: tc.filters}}
 		_, d := judge(s, 1, nil, io.EOF, everywhere())
 		assert.Equal(t, tc.want, d.Action, tc.name)
-		assert.Equal(t, io.EOF, d.Err, tc.name)
+		require.ErrorIs(t, d.Err, io.EOF, tc.name)
+		require.EqualError(t, d.Err, "EOF", tc.name)
 		if tc.problem == "" {
 			require.NoError(t, d.Problem, tc.name)
 		} else {
@@ -233,7 +235,7 @@ func TestRefusedResultsAreKeptAndEndInARetryValidationError(t *testing.T) {
 	j := &Journal{}
 	for n := 1; n <= 3; n++ {
 		a := retrypolicy.Attempt{Number: j.begin(), Method: "A.B"}
-		d := s.Judge(j, fmt.Sprint("r", n), nil, a, fixed(), everywhere(), encodeForWire)
+		d := s.Judge(j, fmt.Sprint("r", n), nil, a, fixed(), everywhere(), encoded)
 		if n < 3 {
 			assert.NotEqual(t, End, d.Action, "a refused result is retried, whatever RetryOn says")
 			assert.Equal(t, RefusedType, TypeOf(d.Err))
@@ -302,12 +304,12 @@ func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 		{
 			"all lost",
 			[]retrypolicy.Outcome{lost(1), lost(2)},
-			"A.B: given up after 2 attempt(s); without outcome, since their worker was shut down, killed or cut off: attempt 1, 2",
+			"A.B: attempts 1, 2 left no outcome: its worker was shut down, killed or cut off",
 		},
 		{
 			"failed, then lost",
 			[]retrypolicy.Outcome{failed(1), lost(2)},
-			"cut off: attempt 2; last known error, attempt 1: failure 1",
+			"A.B: attempt 2 left no outcome: its worker was shut down, killed or cut off; last known error, attempt 1: failure 1",
 		},
 		{
 			"refused, then lost",
@@ -317,12 +319,12 @@ func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 		{
 			"what was before a reset does not count",
 			[]retrypolicy.Outcome{old(refused(1)), old(lost(2)), lost(1), lost(2)},
-			"A.B: given up after 2 attempt(s); without outcome, since their worker was shut down, killed or cut off: attempt 1, 2",
+			"A.B: attempts 1, 2 left no outcome: its worker was shut down, killed or cut off",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			stop, end := s.Resume(&Journal{Started: 2, Outcomes: tc.outcomes}, 0, false, fixed())
+			stop, end := s.Resume(&Journal{Started: 2, Outcomes: tc.outcomes}, Resumption{}, fixed())
 			require.ErrorContains(t, end, tc.text)
 			assert.Equal(t, retrypolicy.StopSpent, stop)
 		})
@@ -333,7 +335,7 @@ func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 // spent, and nothing lost.
 func TestSpentCallClaimsNoLostAttemptWhereNoneWas(t *testing.T) {
 	t.Parallel()
-	_, err := (&Spec{Method: "A.B"}).Resume(&Journal{Started: 2, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}}, 0, false, fixed())
+	_, err := (&Spec{Method: "A.B"}).Resume(&Journal{Started: 2, Outcomes: []retrypolicy.Outcome{failed(1), failed(2)}}, Resumption{}, fixed())
 	require.ErrorContains(t, err, "failure 2")
-	assert.NotContains(t, err.Error(), "without outcome")
+	assert.NotContains(t, err.Error(), "no outcome")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
@@ -19,28 +20,70 @@ type Result struct {
 	Data     []byte            `json:"data,omitempty"`
 	// Text stands for a value that could not be encoded, or was too large.
 	Text string `json:"text,omitempty"`
+	// Detail is which detail of the error the result is, from 1; 0 is none. A
+	// result that the default converter cannot decode travels as a detail of its
+	// own, so that the FailureConverter of whoever reads it does.
+	Detail int `json:"detail,omitempty"`
+
+	dc  converter.DataConverter // nil is the default one
+	get func(ptr any) error     // reads Detail
 }
 
 // ErrNotKept is returned for a result of which only a description is left.
 var ErrNotKept = errors.New("the result was not kept")
 
-// Encode never fails: what cannot be encoded becomes text.
-func Encode(v any) *Result {
-	p, err := toPayload(v)
+// Encode is EncodeBy with the default converter.
+func Encode(v any) *Result { return EncodeBy(nil, v) }
+
+// EncodeBy never fails: what dc cannot encode becomes text. Nil is the default
+// converter.
+func EncodeBy(dc converter.DataConverter, v any) *Result {
+	p, err := toPayload(v, dc)
 	switch {
 	case err != nil:
 		return &Result{Text: Cut(fmt.Sprintf("%T that cannot be encoded: %v", v, err), MaxReason)}
+	case p == nil:
+		return &Result{Text: fmt.Sprintf("%T that the converter drops", v)}
 	case isJSON(p) && json.Valid(p.GetData()):
-		return &Result{JSON: p.GetData()}
+		return &Result{JSON: p.GetData(), dc: dc}
 	default:
-		return &Result{Metadata: p.GetMetadata(), Data: p.GetData()}
+		return &Result{Metadata: p.GetMetadata(), Data: p.GetData(), dc: dc}
 	}
 }
+
+// Decoded returns r such that dc decodes it.
+func (r *Result) Decoded(dc converter.DataConverter) *Result {
+	if dc == nil || r.Text != "" {
+		return r
+	}
+	bound := *r
+	bound.dc = dc
+	return &bound
+}
+
+// Apart returns r's payload where only the user's own converter can decode it,
+// for a detail of its own; else nil.
+func (r *Result) Apart() *commonpb.Payload {
+	if r == nil || r.Text != "" || r.JSON != nil || r.Detail > 0 {
+		return nil
+	}
+	known := []string{
+		converter.MetadataEncodingNil, converter.MetadataEncodingBinary, converter.MetadataEncodingJSON,
+		converter.MetadataEncodingProto, converter.MetadataEncodingProtoJSON,
+	}
+	if slices.Contains(known, string(r.Metadata[converter.MetadataEncoding])) {
+		return nil
+	}
+	return r.payload()
+}
+
+// InDetail returns the result that is detail n of an error, which get reads.
+func InDetail(n int, get func(ptr any) error) *Result { return &Result{Detail: n, get: get} }
 
 // Describe is v if it can be encoded in at most limit bytes, else a text that
 // says what it was.
 func Describe(v any, limit int) any {
-	p, err := toPayload(v)
+	p, err := toPayload(v, nil)
 	if err != nil {
 		return Cut(fmt.Sprintf("%T that cannot be encoded: %v", v, err), MaxReason)
 	}
@@ -51,13 +94,20 @@ func Describe(v any, limit int) any {
 }
 
 // toPayload survives values whose marshalers panic.
-func toPayload(v any) (p *commonpb.Payload, err error) {
+func toPayload(v any, dc converter.DataConverter) (p *commonpb.Payload, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	return converter.GetDefaultDataConverter().ToPayload(v)
+	return orDefault(dc).ToPayload(v)
+}
+
+func orDefault(dc converter.DataConverter) converter.DataConverter {
+	if dc == nil {
+		return converter.GetDefaultDataConverter()
+	}
+	return dc
 }
 
 func isJSON(p *commonpb.Payload) bool {
@@ -81,25 +131,35 @@ func (r *Result) Digest() *Result {
 	return &Result{Text: fmt.Sprintf("%d bytes, fnv64a %016x", len(r.JSON)+len(r.Data), h.Sum64())}
 }
 
-// Kept tells whether the value itself is there.
+// Kept reports whether the value itself is there.
 func (r *Result) Kept() bool { return r != nil && r.Text == "" }
+
+func (r *Result) payload() *commonpb.Payload {
+	if r.JSON != nil {
+		return &commonpb.Payload{
+			Metadata: map[string][]byte{converter.MetadataEncoding: []byte(converter.MetadataEncodingJSON)},
+			Data:     r.JSON,
+		}
+	}
+	return &commonpb.Payload{Metadata: r.Metadata, Data: r.Data}
+}
 
 // Get implements retrypolicy.Value.
 func (r *Result) Get(ptr any) (err error) {
 	if r.Text != "" {
 		return fmt.Errorf("%w: %s", ErrNotKept, r.Text)
 	}
-	p := &commonpb.Payload{Metadata: r.Metadata, Data: r.Data}
-	if r.JSON != nil {
-		p = &commonpb.Payload{
-			Metadata: map[string][]byte{converter.MetadataEncoding: []byte(converter.MetadataEncodingJSON)},
-			Data:     r.JSON,
-		}
-	}
 	defer func() {
 		if rec := recover(); rec != nil {
 			err = fmt.Errorf("panic: %v", rec)
 		}
 	}()
-	return converter.GetDefaultDataConverter().FromPayload(p, ptr)
+	switch {
+	case r.get != nil:
+		return r.get(ptr)
+	case r.Detail > 0:
+		return fmt.Errorf("%w: it was a detail of an error", ErrNotKept)
+	default:
+		return orDefault(r.dc).FromPayload(r.payload(), ptr)
+	}
 }

@@ -193,7 +193,7 @@ func FuzzOpen(f *testing.F) {
 				t.Fatalf("%q was read as %s", mark, kind)
 			}
 			for _, w := range d.Outcomes {
-				o := w.Outcome()
+				o := w.Outcome(nil)
 				if o.Result != nil {
 					var v any
 					_ = o.Result.Get(&v)

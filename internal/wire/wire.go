@@ -4,8 +4,8 @@
 // Both are JSON documents of this package in a payload of their own, which
 // carries a mark in its metadata. They are handed to the SDK as raw values,
 // so the client's codec (encryption, compression) applies to them, and its
-// payload converters do not. Results inside are always encoded by the default
-// data converter, on both sides, and thus need no agreement between them.
+// payload converters do not. Results inside are the user's: the client's own
+// converter encodes and decodes them.
 package wire
 
 import (
@@ -28,6 +28,12 @@ const (
 	// Version of every document here. Unknown ones are refused.
 	Version = 1
 
+	// journalEncoding is the encoding of a journal's payload. Converters that
+	// do not know it refuse to decode it: a method on a worker without the
+	// engine must not take the journal for details of its own. Web UIs show
+	// what begins with "json/".
+	journalEncoding = "json/concurry"
+
 	// MaxReason bounds a reason's bytes on the wire.
 	MaxReason = 1 << 10
 )
@@ -42,6 +48,9 @@ const (
 	Refusals Kind = "refusals"
 	// Header is what the caller tells the worker.
 	Header Kind = "call"
+	// Trail is what the attempts of a call that has ended have left, for whoever
+	// looks at it afterwards.
+	Trail Kind = "trail"
 )
 
 // VersionError is returned for a document of a version this build does not
@@ -66,16 +75,20 @@ func Seal(kind Kind, document any) (*commonpb.Payload, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
+	encoding := converter.MetadataEncodingJSON
+	if kind == Journal {
+		encoding = journalEncoding
+	}
 	return &commonpb.Payload{
-		Metadata: map[string][]byte{
-			converter.MetadataEncoding: []byte(converter.MetadataEncodingJSON),
-			MarkKey:                    []byte(mark(kind)),
-		},
-		Data: data,
+		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding), MarkKey: []byte(mark(kind))},
+		Data:     data,
 	}, nil
 }
 
-// Is tells whether a payload carries the mark of a kind, of any version.
+// Ours reports whether a payload carries the mark of any kind.
+func Ours(p *commonpb.Payload) bool { return len(p.GetMetadata()[MarkKey]) > 0 }
+
+// Is reports whether a payload carries the mark of a kind, of any version.
 func Is(kind Kind, p *commonpb.Payload) bool {
 	return strings.HasPrefix(string(p.GetMetadata()[MarkKey]), string(kind)+"/")
 }
@@ -104,8 +117,8 @@ type Outcome struct {
 	Result      *Result             `json:"result,omitempty"`
 }
 
-// FromOutcome is the wire form of o, its reason cut to MaxReason. A result
-// that never left its process is encoded here.
+// FromOutcome returns the wire form of o, its reason cut to MaxReason. A result
+// that never left its process is encoded here, by the default converter.
 func FromOutcome(o retrypolicy.Outcome) Outcome {
 	w := Outcome{
 		Attempt: o.Attempt, Verdict: o.Verdict, Reason: Cut(o.Reason, MaxReason),
@@ -124,14 +137,14 @@ func FromOutcome(o retrypolicy.Outcome) Outcome {
 	return w
 }
 
-// Outcome is the way back.
-func (w Outcome) Outcome() retrypolicy.Outcome {
+// Outcome is the way back; dc decodes the result. Nil is the default converter.
+func (w Outcome) Outcome(dc converter.DataConverter) retrypolicy.Outcome {
 	o := retrypolicy.Outcome{
 		Attempt: w.Attempt, Verdict: w.Verdict, Reason: w.Reason,
 		ErrorType: w.ErrorType, Wait: w.Wait, BeforeReset: w.BeforeReset,
 	}
 	if w.Result != nil {
-		o.Result = w.Result
+		o.Result = w.Result.Decoded(dc)
 	}
 	return o
 }

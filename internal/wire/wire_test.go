@@ -29,7 +29,7 @@ func TestWhatIsSealedCanBeOpened(t *testing.T) {
 		p, err := wire.Seal(kind, note{"x", 3})
 		require.NoError(t, err)
 		assert.True(t, wire.Is(kind, p))
-		assert.Equal(t, "json/plain", string(p.GetMetadata()[converter.MetadataEncoding]), "other tools can show it")
+		assert.True(t, strings.HasPrefix(string(p.GetMetadata()[converter.MetadataEncoding]), "json/"), "other tools can show it")
 		var got note
 		require.NoError(t, wire.Open(kind, p, &got))
 		assert.Equal(t, note{"x", 3}, got)
@@ -154,7 +154,7 @@ func TestOutcomeSurvivesTheWire(t *testing.T) {
 		require.NoError(t, err)
 		var w wire.Outcome
 		require.NoError(t, json.Unmarshal(data, &w))
-		back := w.Outcome()
+		back := w.Outcome(nil)
 		if o.Result != nil {
 			got, err := retrypolicy.ResultOf[string](back)
 			require.NoError(t, err)
@@ -175,7 +175,7 @@ func TestReasonIsCutOnTheWire(t *testing.T) {
 func TestOutcomeWithoutResultHasNone(t *testing.T) {
 	t.Parallel()
 	assert.Nil(t, wire.FromOutcome(retrypolicy.Outcome{}).Result)
-	assert.Nil(t, wire.Outcome{}.Outcome().Result, "and not a typed nil")
+	assert.Nil(t, wire.Outcome{}.Outcome(nil).Result, "and not a typed nil")
 }
 
 // inProcess is a result of a call in this process.
@@ -193,7 +193,7 @@ func (r inProcess) Get(ptr any) error {
 func TestResultThatNeverLeftItsProcessIsEncodedForTheWire(t *testing.T) {
 	t.Parallel()
 	w := wire.FromOutcome(retrypolicy.Outcome{Result: inProcess{note{"x", 3}}})
-	got, err := retrypolicy.ResultOf[note](w.Outcome())
+	got, err := retrypolicy.ResultOf[note](w.Outcome(nil))
 	require.NoError(t, err)
 	assert.Equal(t, note{"x", 3}, got)
 	assert.Nil(t, wire.FromOutcome(retrypolicy.Outcome{Result: inProcess{}}).Result, "one that cannot be had is left out")

@@ -1,0 +1,184 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/concurry-go/concurry/retrypolicy"
+)
+
+// askAfter is how long the server may have been silent before it is asked once
+// more whether it still wants the call: of one that was canceled meanwhile, a
+// hand-back would make a failure.
+const askAfter = time.Second
+
+// handOver hands the call to the server, which makes the next server attempt after
+// delay; cause is why.
+func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
+	if !e.caller(ctx).allows(cause) { // the caller's own options end the call here
+		d := Decision{Err: cause, Verdict: retrypolicy.Failed}
+		if _, ok := cause.(*refusedError); ok { //nolint:errorlint // never wrapped
+			d.Verdict = retrypolicy.Refused
+		}
+		j := e.heart.view()
+		return e.end(ctx, e.spec.end(&j, d, retrypolicy.StopCaller, "").Err)
+	}
+	return e.giveBack(ctx, handBack(cause, delay))
+}
+
+// giveBack ends this server attempt with failure, and hands the journal over with
+// it, in one request: the server does both or nothing, and what else of this
+// server attempt is still on its way comes too late. It returns what the server
+// attempt returns.
+func (e *execution) giveBack(ctx context.Context, failure error) error {
+	server := e.heart.to(ctx)
+	if server == nil { // a test environment
+		_ = e.heart.record(ctx)
+		return failure
+	}
+	if ctx.Err() == nil && e.heart.fit() && e.heart.silence() > askAfter {
+		switch err := e.heart.record(ctx); {
+		case temporal.IsCanceledError(err) && ctx.Err() != nil:
+			return ctx.Err() // the SDK makes a cancellation of it
+		case errors.Is(err, activity.ErrActivityReset):
+			e.noteReset()
+		case isGone(err):
+			return failure // nobody listens any more
+		}
+	}
+	if wasReset(ctx) {
+		e.noteReset()
+	}
+	if err := e.deliver(ctx, server, failure); err != nil {
+		e.out.Next.GetLogger(ctx).Warn("A call could not be handed back to the server, which waits for its heartbeat timeout now.", "Error", err)
+	}
+	return activity.ErrResultPending
+}
+
+// noteReset makes the next server attempt the first of a new budget.
+func (e *execution) noteReset() {
+	e.heart.change(func(j *Journal) { j.ResetTo = e.afterReset() })
+}
+
+// deliver sends a hand-back until the server answers, for recordTimeout. To send
+// it again does no harm: the server takes the first.
+func (e *execution) deliver(ctx context.Context, server *requests, failure error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		f, details, err := e.packed(ctx, server, failure)
+		if err == nil {
+			request, cancel := context.WithTimeout(ctx, recordTimeout/3)
+			err = server.fail(request, f, details)
+			cancel()
+		}
+		switch {
+		case err == nil || isGone(err):
+			return nil
+		case isRefused(err):
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return errors.Join(err, e.deliverWithout(ctx, server))
+		}
+	}
+}
+
+// packed is a hand-back as it travels.
+func (e *execution) packed(ctx context.Context, server *requests, failure error) (*failurepb.Failure, *commonpb.Payloads, error) {
+	h := &e.heart
+	h.mu.Lock()
+	user := h.user
+	h.mu.Unlock()
+	details, err := server.details(ctx, user, h.view())
+	if _, ok := errors.AsType[*sizeError](err); ok { // the method's own are lost
+		details, err = server.details(ctx, nil, h.view())
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := server.encodedFailure(failure)
+	return f, details, err
+}
+
+// deliverWithout is the last try to hand a call back, where it was its encoding
+// that failed: the next server attempt learns that there was a body.
+func (e *execution) deliverWithout(ctx context.Context, server *requests) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout/3)
+	defer cancel()
+	failure := temporal.NewApplicationErrorWithOptions("the call's journal could not be sent", UnrecordedType, temporal.ApplicationErrorOptions{
+		Category: temporal.ApplicationErrorCategoryBenign,
+	})
+	return server.fail(ctx, temporal.GetDefaultFailureConverter().ErrorToFailure(failure), nil)
+}
+
+// pending is what a server attempt returns whose method has: somebody else reports
+// how the attempt ends, perhaps without the engine. The journal says so.
+func (e *execution) pending(ctx context.Context) error {
+	e.heart.change(func(j *Journal) { j.Pending = true })
+	if !e.info.IsLocalActivity && e.spec.Retry.Attempts() > 1 {
+		if err := e.heart.record(ctx); err != nil {
+			e.out.Next.GetLogger(ctx).Warn("The journal of a call whose result is pending could not be recorded.", "Error", err)
+		}
+	}
+	return activity.ErrResultPending
+}
+
+// notStarted is what a server attempt returns that may not start its next body:
+// err forbids it. The journal takes the start back.
+func (e *execution) notStarted(ctx context.Context, err, last error) error {
+	e.heart.takeBack()
+	return e.unstarted(ctx, err, last)
+}
+
+// unstarted is what a server attempt returns that is told not to start a body.
+func (e *execution) unstarted(ctx context.Context, err, last error) error {
+	if last == nil {
+		last = &limitError{e.spec.Method, err} // it has waited for limits
+	}
+	if isGone(err) {
+		return handBack(last, 0) // nobody listens any more
+	}
+	return e.handOver(ctx, last, 0)
+}
+
+// end is what a server attempt returns that ends the call with err.
+func (e *execution) end(ctx context.Context, err error) error {
+	return e.conclude(ctx, final(err, e.trail()))
+}
+
+// conclude is answer, unless the SDK would not send it as it is: a panic without
+// its stack; and once the worker has stopped, nothing that has details.
+func (e *execution) conclude(ctx context.Context, answer error) error {
+	app, ok := answer.(*temporal.ApplicationError) //nolint:errorlint // the engine's own
+	server := (*requests)(nil)
+	if ok && (app.Type() == panicType || ctx.Err() != nil) && !e.info.IsLocalActivity {
+		server = e.heart.to(ctx)
+	}
+	if server == nil {
+		return answer
+	}
+	failure, err := server.panicked(app)
+	if app.Type() != panicType {
+		failure, err = server.encodedFailure(answer)
+	}
+	if err != nil {
+		return answer
+	}
+	e.out.GetLogger(ctx).Error("Activity error.", "Error", answer)
+	e.out.Next.GetMetricsHandler(ctx).WithTags(map[string]string{"failure_reason": "ActivityError"}).Counter("temporal_activity_execution_failed").Inc(1)
+	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout/3)
+	defer cancel()
+	if err := server.fail(request, failure, nil); err != nil && !isGone(err) {
+		return answer
+	}
+	return activity.ErrResultPending
+}
