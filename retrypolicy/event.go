@@ -39,6 +39,21 @@ type Event struct {
 	OnServer bool
 	// Stop is why there is no further attempt, for GiveUp.
 	Stop Stop
+	// Execution is the activity that the call is; zero for calls in this process.
+	Execution Execution
+}
+
+// Execution names an activity, and one server attempt of it, as Temporal does.
+type Execution struct {
+	// WorkflowID is empty for an activity without a workflow.
+	WorkflowID string
+	// RunID is the workflow's, or that of an activity without one.
+	RunID string
+	// ActivityID is the activity's.
+	ActivityID string
+	// ServerAttempt is Temporal's attempt, from 1: what activity.GetInfo calls
+	// Attempt. In each there are one or more attempts of the call.
+	ServerAttempt int32
 }
 
 // Observer is told of every attempt that ends, once the decision about it is
@@ -53,7 +68,8 @@ type Observer func(ctx context.Context, e Event)
 
 // LogTo is an observer that writes a record for every event: at level Debug
 // for results that are accepted, Warn for retries, Error for calls that end
-// with an error. Nil means slog.Default at the time of the event.
+// with an error. Those of activities have workflow_id, run_id, activity_id and
+// server_attempt. Nil means slog.Default at the time of the event.
 func LogTo(l *slog.Logger) Observer {
 	return func(ctx context.Context, e Event) {
 		logger := l
@@ -64,7 +80,7 @@ func LogTo(l *slog.Logger) Observer {
 		if !logger.Enabled(ctx, level) {
 			return
 		}
-		attrs := append(make([]slog.Attr, 0, 8),
+		attrs := append(make([]slog.Attr, 0, 12),
 			slog.String("method", e.Method),
 			slog.Int("attempt", e.Number),
 			slog.String("verdict", string(e.Verdict)),
@@ -79,7 +95,7 @@ func LogTo(l *slog.Logger) Observer {
 		case GiveUp:
 			attrs = append(attrs, slog.String("stop", string(e.Stop)))
 		}
-		logger.LogAttrs(ctx, level, e.message(), attrs...)
+		logger.LogAttrs(ctx, level, e.Message(), append(attrs, e.Execution.attrs()...)...)
 	}
 }
 
@@ -94,7 +110,18 @@ func (e *Event) level() slog.Level {
 	}
 }
 
-func (e *Event) message() string {
+func (x *Execution) attrs() []slog.Attr {
+	if x.ActivityID == "" {
+		return nil
+	}
+	return []slog.Attr{
+		slog.String("workflow_id", x.WorkflowID), slog.String("run_id", x.RunID),
+		slog.String("activity_id", x.ActivityID), slog.Int("server_attempt", int(x.ServerAttempt)),
+	}
+}
+
+// Message says in a few words what became of the attempt, and what comes next.
+func (e *Event) Message() string {
 	switch e.Decision {
 	case Accept:
 		return "attempt accepted"

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
 
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -68,12 +69,15 @@ func (e *execution) countGiveUp(ctx context.Context, stop retrypolicy.Stop) {
 // observed tells whether anybody but the metrics wants to know.
 func (e *execution) observed() bool { return len(e.spec.Observers)+len(e.host.Observers) > 0 }
 
-// tell notes an event in metrics, and tells the observers.
+// tell notes an event in metrics, and tells the observers; without any, the
+// worker's log has the retries, of which nothing else speaks.
 func (e *execution) tell(ctx context.Context, event retrypolicy.Event) {
 	count(e.out.Next.GetMetricsHandler(ctx), &event)
 	if !e.observed() {
+		e.logRetry(ctx, &event)
 		return
 	}
+	event.Execution = e.identity()
 	if event.Call == retrypolicy.Call(e) {
 		event.Call = snapshot(e)
 	}
@@ -82,6 +86,42 @@ func (e *execution) tell(ctx context.Context, event retrypolicy.Event) {
 			e.out.Next.GetLogger(ctx).Error("An observer of attempts panicked.", "Error", err)
 		}
 	}
+}
+
+func (e *execution) logRetry(ctx context.Context, event *retrypolicy.Event) {
+	if event.Decision != retrypolicy.Retry {
+		return // the SDK logs an activity's end
+	}
+	log.With(e.out.Next.GetLogger(ctx), callAttempt, event.Number).Warn("Activity "+event.Message()+".",
+		"Error", event.Err, "Wait", event.Wait, "OnServer", event.OnServer)
+}
+
+// identity is which activity it is.
+func (e *execution) identity() retrypolicy.Execution {
+	x := retrypolicy.Execution{
+		WorkflowID: e.info.WorkflowExecution.ID, RunID: e.info.WorkflowExecution.RunID,
+		ActivityID: e.info.ActivityID, ServerAttempt: e.info.Attempt,
+	}
+	if x.WorkflowID == "" {
+		x.RunID = e.info.ActivityRunID
+	}
+	return x
+}
+
+// callAttempt is the field of a call's attempt beside the SDK's "Attempt", which
+// counts server attempts.
+const callAttempt = "CallAttempt"
+
+// GetLogger implements interceptor.ActivityOutboundInterceptor.
+func (o *outbound) GetLogger(ctx context.Context) log.Logger {
+	logger := o.Next.GetLogger(ctx)
+	if o.e.spec == nil {
+		return logger
+	}
+	if n := o.e.heart.running(); n > 0 {
+		return log.With(logger, callAttempt, n)
+	}
+	return logger
 }
 
 // accepted tells of a result that nobody had to judge.
