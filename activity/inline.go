@@ -30,7 +30,9 @@ type Inline[S, In, Out any] struct {
 }
 
 // Clock is time and chance of calls in this process, for tests. Zero fields
-// mean the real ones.
+// mean the real ones. Declared limits, and not a set of the program's own, are
+// the clock's: calls on one Clock share them, as they do on a worker. Its fields
+// are set before it is used; then it is safe for concurrent use.
 type Clock struct {
 	// Now is the time.
 	Now func() time.Time
@@ -39,6 +41,26 @@ type Clock struct {
 	Sleep func(d time.Duration, wake ...<-chan struct{}) bool
 	// Random is uniform in [0, n).
 	Random func(n int64) int64
+
+	mu   sync.Mutex
+	sets map[*limits.Declaration]*limits.Keyed
+}
+
+// open finds the sets of declared limits, and makes them where it is the first.
+func (c *Clock) open(d *limits.Declaration) (*limits.Keyed, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if keyed, ok := c.sets[d]; ok {
+		return keyed, nil
+	}
+	keyed, err := d.Open(limits.Clock{Now: c.Now, Sleep: c.Sleep})
+	if err == nil {
+		if c.sets == nil {
+			c.sets = map[*limits.Declaration]*limits.Keyed{}
+		}
+		c.sets[d] = keyed
+	}
+	return keyed, err
 }
 
 // Inline binds the method to an implementation in this process.
@@ -78,24 +100,11 @@ var realClock = sync.OnceValue(func() *attempt.Clock { //nolint:gochecknoglobals
 	return &c
 })
 
-// WithClock is i with another clock, for tests. Limits that are declared, and
-// not a set of the program's own, are then i's alone, and measured by it.
-func (i *Inline[S, In, Out]) WithClock(c Clock) *Inline[S, In, Out] {
+// WithClock is i with another clock, for tests.
+func (i *Inline[S, In, Out]) WithClock(c *Clock) *Inline[S, In, Out] {
 	clock := attempt.Clock{Now: c.Now, Sleep: c.Sleep, Random: c.Random}.WithDefaults()
 	changed := *i
-	changed.clock = &clock
-	var mu sync.Mutex
-	own := map[*limits.Declaration]*limits.Keyed{}
-	changed.open = func(d *limits.Declaration) (*limits.Keyed, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if keyed, ok := own[d]; ok {
-			return keyed, nil
-		}
-		keyed, err := d.Open(limits.Clock{Now: clock.Now, Sleep: clock.Sleep})
-		own[d] = keyed
-		return keyed, err
-	}
+	changed.clock, changed.open = &clock, c.open
 	return &changed
 }
 

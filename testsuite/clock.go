@@ -17,11 +17,14 @@ type Clock struct {
 	now    time.Time
 	slept  []time.Duration
 	random func(int64) int64
+	calls  activity.Clock
 }
 
 // NewClock starts at 2026-01-01 00:00 UTC, with seed 1.
 func NewClock() *Clock {
-	return &Clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), random: Seeded(1)}
+	c := &Clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), random: Seeded(1)}
+	c.calls.Now, c.calls.Sleep, c.calls.Random = c.Now, c.sleep, c.draw
+	return c
 }
 
 // Seeded is a source of jitter that always draws the same, in the order in
@@ -65,9 +68,7 @@ func (c *Clock) SetRandom(random func(n int64) int64) {
 }
 
 // Clock is c for activity.Inline.
-func (c *Clock) Clock() activity.Clock {
-	return activity.Clock{Now: c.Now, Sleep: c.sleep, Random: c.draw}
-}
+func (c *Clock) Clock() *activity.Clock { return &c.calls }
 
 func (c *Clock) sleep(d time.Duration, wake ...<-chan struct{}) bool {
 	for _, w := range wake {

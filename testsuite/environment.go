@@ -60,10 +60,15 @@ func NewWorkflowEnvironment(t testing.TB, refine ...worker.Option) *WorkflowEnvi
 	}
 	o := options(t, host, refine)
 	o.EnableSessionWorker = true
+	o.DeadlockDetectionTimeout = deadlockDetection
 	env.SetWorkerOptions(o)
 	t.Cleanup(func() { env.AssertExpectations(t) })
 	return &WorkflowEnvironment{TestWorkflowEnvironment: env, host: host}
 }
+
+// deadlockDetection is for machines that run many tests at once: workflow code
+// that waits for its turn there has no deadlock after Temporal's one second.
+const deadlockDetection = 10 * time.Second
 
 // skip is how local activities wait, the only ones that sleep here: not at
 // all, since the environment's clock stands still while they run.
