@@ -89,12 +89,12 @@ func endingOf(err error) ending {
 		return "success"
 	case temporal.IsCanceledError(err):
 		return endsCanceled
-	case stoppedBy(err) == retrypolicy.StopLimits:
-		return endsStopped
 	case !errors.As(err, &app):
 		return ending(fmt.Sprintf("%T", err))
 	case app.Type() == "LimitWait":
 		return endsWaiting
+	case stoppedBy(err) == retrypolicy.StopLimits:
+		return endsStopped
 	case app.Type() == "AttemptLost":
 		return endsLost
 	case strings.Contains(app.Message(), errBurnt.Error()):
