@@ -113,7 +113,7 @@ func (e *StopError) Unwrap() error { return e.Err }
 // the call's own error, whose message says what this one knows, with cause behind
 // it. more are further details.
 func (e *StopError) ToTemporal(cause error, more ...any) error {
-	return temporal.NewApplicationErrorWithOptions(string(e.Stop), StopType, temporal.ApplicationErrorOptions{
+	return temporal.NewApplicationErrorWithOptions("no further attempt", StopType, temporal.ApplicationErrorOptions{
 		NonRetryable: true, Cause: cause, Details: append([]any{string(e.Stop), e.Attempts, e.Detail}, more...),
 	})
 }
@@ -174,7 +174,14 @@ func stopOf(app *temporal.ApplicationError) *StopError {
 	if e := traveled(app); e != nil {
 		return e
 	}
-	return traveled(app.Unwrap())
+	cause, ok := app.Unwrap().(*temporal.ApplicationError) //nolint:errorlint // this one
+	if !ok || cause.Type() != StopType {
+		return nil
+	}
+	if e := traveled(cause); e != nil {
+		return e
+	}
+	return explained(app.Message()) // a codec of its worker's, which this program lacks
 }
 
 // traveled is the StopError that came as err; nil if it is none.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -127,4 +128,17 @@ func TestOtherErrorsHaveNoStop(t *testing.T) {
 		_, ok := retrypolicy.StopOf(err)
 		assert.False(t, ok, "%v", err)
 	}
+}
+
+// A worker whose FailureConverter encodes details, and a program without that.
+func TestStopIsFoundThoughItsDetailsAreEncoded(t *testing.T) {
+	t.Parallel()
+	zipped := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), converter.NewZlibCodec(converter.ZlibCodecOptions{AlwaysEncode: true}))
+	workers := temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: zipped})
+	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "of the last 3 attempts: 3 were retries"}
+	f := workers.ErrorToFailure(temporal.NewApplicationErrorWithOptions(stopped.Explain("503"), "T", temporal.ApplicationErrorOptions{
+		NonRetryable: true, Cause: stopped.ToTemporal(nil),
+	}))
+	assert.Equal(t, stopped, retrypolicy.FindStop(temporal.GetDefaultFailureConverter().FailureToError(f)))
+	assert.Equal(t, stopped, retrypolicy.FindStop(workers.FailureToError(f)))
 }

@@ -212,7 +212,7 @@ func TestStoppedCallKeepsItsErrorOnTheWire(t *testing.T) {
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, got, &app)
 	assert.Equal(t, "no disk; gave up after 3 attempts: retry budget: the retry budget is spent", app.Message())
-	require.ErrorContains(t, app.Unwrap(), "retry budget (type: RetryStopped, retryable: false): EOF")
+	require.ErrorContains(t, app.Unwrap(), "no further attempt (type: RetryStopped, retryable: false): EOF")
 	assert.Equal(t, "DiskError", app.Type())
 	assert.True(t, app.NonRetryable())
 	var detail int
