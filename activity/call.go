@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/converters"
 	"github.com/concurry-go/concurry/internal/fallback"
 )
 
@@ -84,6 +85,9 @@ func (c *Call[Out]) Get(ctx context.Context) (Out, error) {
 	if err == nil {
 		return out, nil
 	}
+	if known, end := c.outcome(ctx, &out); known {
+		return out, end
+	}
 	if cause := endOf(ctx); cause != nil && isRequestError(err) {
 		return out, c.failed("Get", fmt.Errorf("%w; it goes on", cause))
 	}
@@ -91,6 +95,25 @@ func (c *Call[Out]) Get(ctx context.Context) (Out, error) {
 		return out, c.failed("Get", fmt.Errorf("%w: %w", ErrUnknownID, err))
 	}
 	return out, err
+}
+
+// outcome is the end of a standalone call, asked for once more where the client has
+// converters of its own: Temporal's handle decodes what it gets as that of any
+// activity (SDK 1.51), and a codec that is bound to its activity then refuses it.
+func (c *Call[Out]) outcome(ctx context.Context, out *Out) (known bool, end error) {
+	if !c.standalone || converters.OfClient(c.client).IsDefault() {
+		return false, nil
+	}
+	d, err := c.Handle().Describe(ctx, client.DescribeActivityOptions{IncludeOutcome: true})
+	switch {
+	case err != nil:
+		return false, nil // the first error tells more
+	case d.HasResult():
+		return true, d.GetResult(out)
+	case d.HasOutcomeFailure():
+		return true, d.GetOutcomeFailure()
+	}
+	return false, nil
 }
 
 // Cancel asks for the end of the call; reason is kept with it. The method's

@@ -19,18 +19,27 @@ func know(host *attempt.Host, registry any) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w: give the client the plugin too, as one of client.Options.Plugins", err)
 	}
-	if !converters.NatureOf(parts.Data).Raw {
-		return fmt.Errorf("worker: DataConverter %T: it does not let a converter.RawValue pass, as Temporal asks of each, so that no journal could be kept: "+
-			"give the client the plugin too, as one of client.Options.Plugins, which then sees to that", parts.Data)
+	nature := converters.NatureOf(parts.Data)
+	if !nature.Raw {
+		return fmt.Errorf("worker: DataConverter %s: it does not let a converter.RawValue pass, as Temporal asks of each, so that no journal could be kept: "+
+			"give the client the plugin too, as one of client.Options.Plugins, which then sees to that", converters.Name(parts.Data))
+	}
+	if nature.Encodes && parts.Logger != nil && converters.Readable(parts.Failure) {
+		parts.Logger.Warn("The client's DataConverter encodes values, but its FailureConverter does not: refused results, and the reasons of earlier attempts, " +
+			"will be readable in the errors of calls. Give the client the plugin too, as one of client.Options.Plugins, which then sees to that, or a FailureConverter with the DataConverter.")
 	}
 	host.Parts = parts
 	return nil
 }
 
-// configureClient makes a client's converter one that lets the journal pass.
+// configureClient makes a client's converter one that lets the journal pass, and
+// that refused results in the details of errors pass too.
 func configureClient(_ context.Context, o client.PluginConfigureClientOptions) error {
 	if dc := o.ClientOptions.DataConverter; dc != nil {
 		o.ClientOptions.DataConverter = converters.Tolerant(dc)
+		if o.ClientOptions.FailureConverter == nil {
+			o.ClientOptions.FailureConverter = converters.Failures(o.ClientOptions.DataConverter)
+		}
 	}
 	return nil
 }

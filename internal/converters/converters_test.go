@@ -235,6 +235,7 @@ func TestConvertersThatDoAsTheyShouldStayAsTheyAre(t *testing.T) {
 	assert.Equal(t, converters.Nature{Raw: true, Encodes: true}, n)
 	assert.Equal(t, converters.Nature{Raw: true}, converters.NatureOf(converter.GetDefaultDataConverter()))
 	assert.Zero(t, converters.NatureOf(all()["scratch, lossy"]))
+	assert.True(t, converters.NatureOf(converters.Tolerant(all()["scratch, lossy"])).Raw)
 	assert.Zero(t, converters.NatureOf(scratch{func(v any) ([]byte, error) {
 		if _, ok := v.(converter.RawValue); ok {
 			panic("not mine")

@@ -11,6 +11,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 )
@@ -24,11 +25,19 @@ type Parts struct {
 	Namespace, Identity string
 	// Deployment is the worker's version; nil without one.
 	Deployment *deploymentpb.WorkerDeploymentOptions
+	// Logger is the worker's, or the client's; nil where there is none.
+	Logger log.Logger
 }
 
 // Default are the parts of a client without options.
 func Default() Parts {
 	return Parts{Data: converter.GetDefaultDataConverter(), Failure: temporal.GetDefaultFailureConverter()}
+}
+
+// IsDefault reports whether values and errors are encoded as Temporal does without
+// options.
+func (p Parts) IsDefault() bool {
+	return p.Data == converter.GetDefaultDataConverter() && p.Failure == temporal.GetDefaultFailureConverter()
 }
 
 // ErrHidden is returned where a worker does not show what it is made of.
@@ -91,6 +100,7 @@ func partsOf(v reflect.Value) (p Parts, ok bool) {
 		return ""
 	}
 	p = Parts{Data: data, Failure: failure, Namespace: text("Namespace"), Identity: text("Identity")}
+	p.Logger, _ = field[log.Logger](v)
 	if d, ok := field[worker.DeploymentOptions](v); ok {
 		p.Deployment = deployment(d)
 	}

@@ -92,3 +92,18 @@ func encode(t *testing.T, dc converter.DataConverter, v any) *commonpb.Payload {
 	require.NoError(t, err)
 	return p
 }
+
+func TestClientWithoutOptionsHasTheDefaults(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]client.Options{
+		"converter": {DataConverter: all()["codec"]},
+		"failures":  {FailureConverter: temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{EncodeCommonAttributes: true})},
+	} {
+		c, err := client.NewLazyClient(o)
+		require.NoError(t, err)
+		assert.False(t, converters.OfClient(c).IsDefault(), name)
+	}
+	c, err := client.NewLazyClient(client.Options{})
+	require.NoError(t, err)
+	assert.True(t, converters.OfClient(c).IsDefault())
+}

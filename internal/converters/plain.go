@@ -39,6 +39,21 @@ func strip(dc converter.DataConverter) converter.DataConverter {
 	}
 }
 
+// Name is the type of the user's own converter, behind the SDK's layers.
+func Name(dc converter.DataConverter) string {
+	for {
+		v := reflect.ValueOf(dc)
+		if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct || !strings.HasPrefix(v.Type().Elem().PkgPath(), "go.temporal.io/sdk/") {
+			return v.Type().String()
+		}
+		inner, ok := field[converter.DataConverter](v.Elem())
+		if !ok {
+			return v.Type().String()
+		}
+		dc = inner
+	}
+}
+
 // stripped is the converter inside, but for types with a transfer type, which a
 // layer around it converts.
 type stripped struct {

@@ -4,12 +4,15 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/concurry-go/concurry/internal/wire"
 )
 
 // Nature is what is found out about a converter by trying it.
 type Nature struct {
 	// Raw reports that raw values pass it, as Temporal asks of every
-	// DataConverter. Those written from scratch need not: see Tolerant.
+	// DataConverter, or at least documents of ours. Those written from scratch
+	// need not let them: see Tolerant.
 	Raw bool
 	// Encodes reports that it has a codec: for encryption, or compression.
 	Encodes bool
@@ -22,9 +25,9 @@ func NatureOf(dc converter.DataConverter) Nature {
 	if _, ok := dc.(*converter.CompositeDataConverter); ok {
 		return Nature{Raw: true}
 	}
-	probe := &commonpb.Payload{
-		Metadata: map[string][]byte{converter.MetadataEncoding: []byte("json/concurry-probe")},
-		Data:     []byte(`"probe"`),
+	probe, err := wire.Seal(wire.Journal, "probe")
+	if err != nil {
+		return Nature{}
 	}
 	encoded, back, err := passes(dc, probe)
 	if err == nil && proto.Equal(probe, back) {

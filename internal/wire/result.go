@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"slices"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
@@ -67,14 +66,22 @@ func (r *Result) Apart() *commonpb.Payload {
 	if r == nil || r.Text != "" || r.JSON != nil || r.Detail > 0 {
 		return nil
 	}
-	known := []string{
-		converter.MetadataEncodingNil, converter.MetadataEncodingBinary, converter.MetadataEncodingJSON,
-		converter.MetadataEncodingProto, converter.MetadataEncodingProtoJSON,
-	}
-	if slices.Contains(known, string(r.Metadata[converter.MetadataEncoding])) {
+	if Known(r.Metadata) {
 		return nil
 	}
 	return r.payload()
+}
+
+// Known reports whether Temporal's default converter decodes a payload with this
+// metadata.
+func Known(metadata map[string][]byte) bool {
+	switch string(metadata[converter.MetadataEncoding]) {
+	case converter.MetadataEncodingNil, converter.MetadataEncodingBinary, converter.MetadataEncodingJSON,
+		converter.MetadataEncodingProto, converter.MetadataEncodingProtoJSON:
+		return true
+	default:
+		return false
+	}
 }
 
 // InDetail returns the result that is detail n of an error, which get reads.
