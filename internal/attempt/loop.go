@@ -97,7 +97,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		}
 		a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
 		if err != nil && ctx.Err() != nil { // canceled, or out of time: never retried
-			return zero, l.cutOff(ctx, err, a)
+			return zero, l.cutOff(ctx, l.ended(callers), err, a)
 		}
 		d := Decision{Action: Accept, Verdict: retrypolicy.Accepted}
 		if err != nil || len(l.Spec.Validators) > 0 {
@@ -115,14 +115,13 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 			l.Clock.Sleep(d.Delay, ctx.Done())
 		}
 		if ctx.Err() != nil {
-			return zero, l.interrupted(ctx, d.Err)
+			return zero, l.interrupted(ctx, l.ended(callers), d.Err)
 		}
 	}
 }
 
 // cutOff is the end of a call whose context has ended while a body ran.
-func (l *Loop[In, Out]) cutOff(ctx context.Context, err error, a retrypolicy.Attempt) error {
-	stop := l.ended()
+func (l *Loop[In, Out]) cutOff(ctx context.Context, stop retrypolicy.Stop, err error, a retrypolicy.Attempt) error {
 	if stop == retrypolicy.StopCallTimeout {
 		err = timedOut(err, "CallTimeout", l.Spec.CallTimeout, true)
 	}
@@ -181,10 +180,10 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 }
 
 // interrupted is the end of a call whose context ends between two attempts.
-func (l *Loop[In, Out]) interrupted(ctx context.Context, last error) error {
+func (l *Loop[In, Out]) interrupted(ctx context.Context, stop retrypolicy.Stop, last error) error {
 	n := l.journal.Started
 	err := fmt.Errorf("%w before attempt %d; attempt %d: %w", context.Cause(ctx), n+1, n, last)
-	if stop := l.ended(); stop == retrypolicy.StopCallTimeout {
+	if stop == retrypolicy.StopCallTimeout {
 		stopped := l.Spec.stopped(&l.journal, stop, "")
 		stopped.Err = err
 		return stopped
@@ -205,7 +204,7 @@ func (l *Loop[In, Out]) unstarted(callers context.Context, err, last error) erro
 	case last == nil:
 		return l.Spec.named(err)
 	case callers.Err() != nil:
-		return l.interrupted(callers, last)
+		return l.interrupted(callers, l.ended(callers), last)
 	}
 	stopped := l.Spec.stopped(&l.journal, retrypolicy.StopLimits, err.Error())
 	if lastRefused(&l.journal) {
@@ -215,9 +214,10 @@ func (l *Loop[In, Out]) unstarted(callers context.Context, err, last error) erro
 	return stopped
 }
 
-// ended is why the call's context has ended.
-func (l *Loop[In, Out]) ended() retrypolicy.Stop {
-	if !l.end.IsZero() && !l.Clock.Now().Before(l.end) {
+// ended is why the call's context has ended. The deadline that CallTimeout puts
+// into it is real time, also on the clock of a test.
+func (l *Loop[In, Out]) ended(callers context.Context) retrypolicy.Stop {
+	if !l.end.IsZero() && (callers.Err() == nil || !l.Clock.Now().Before(l.end)) {
 		return retrypolicy.StopCallTimeout
 	}
 	return retrypolicy.StopCanceled
