@@ -28,6 +28,7 @@ var fast = []string{ //nolint:gochecknoglobals // a constant list
 	"matching.numTaskqueueWritePartitions=1",
 	"history.maxInFlightUpdates=0",
 	"history.maxTotalUpdates=0",
+	`history.longPollExpirationInterval="2s"`,
 }
 
 func (p Profile) dynamicConfig() ([]string, error) {

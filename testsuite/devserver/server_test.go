@@ -13,8 +13,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdktestsuite "go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -103,6 +105,28 @@ func TestSearchAttributesAndMoreFlags(t *testing.T) {
 	assert.Equal(t, enumspb.INDEXED_VALUE_TYPE_KEYWORD, attributes.GetCustomAttributes()["City"])
 	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: strings.Repeat("x", 51), TaskQueue: "q"}, "W")
 	require.ErrorContains(t, err, "exceeds maximum allowed length (51/50)")
+}
+
+// A long poll that misses a workflow's end is answered when it expires.
+func TestLongPollsOfTheFastProfileExpireSoon(t *testing.T) {
+	t.Parallel()
+	srv := start(t, devserver.Options{Profile: devserver.Fast})
+	c, err := srv.Dial(client.Options{})
+	require.NoError(t, err)
+	defer c.Close()
+	// Nobody runs the workflow: the server ends it, before a stock server's
+	// poll expires.
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: "q", WorkflowRunTimeout: 10 * time.Second}, "W")
+	require.NoError(t, err)
+	answer, err := c.WorkflowService().GetWorkflowExecutionHistory(t.Context(), &workflowservice.GetWorkflowExecutionHistoryRequest{
+		Namespace:              srv.Namespace(),
+		Execution:              &commonpb.WorkflowExecution{WorkflowId: run.GetID(), RunId: run.GetRunID()},
+		WaitNewEvent:           true,
+		HistoryEventFilterType: enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+	})
+	require.NoError(t, err)
+	assert.Empty(t, answer.GetHistory().GetEvents(), "the poll expired first")
+	assert.NotEmpty(t, answer.GetNextPageToken(), "and is to be asked again")
 }
 
 func TestBadOptionsAreNamedBeforeAnythingStarts(t *testing.T) {
