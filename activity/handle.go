@@ -23,6 +23,7 @@ type Handle[In, Out any] struct {
 //
 // NumRetries and AttemptTimeout need concurry's plugin where the call is made,
 // on the client or on the workflow's worker; without it the call is an error.
+// Replay does not need it: a plain workflow replayer reads histories of such calls.
 type CallOptions struct {
 	// ID identifies the activity: Submit makes one up otherwise, and refuses
 	// a second call with the ID of one that runs.
@@ -139,22 +140,15 @@ func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
 	})
 }
 
-// launch starts a call with the plan's header. A call that means nothing
-// without it is taken back where nobody sends it.
+// launch starts a call with the plan's header, unless it means nothing without
+// and nobody sends it.
 func launch[Out any](ctx workflow.Context, p *plan, start func(workflow.Context) workflow.Future) Future[Out] {
-	cancel := workflow.CancelFunc(nil)
-	if p.needsHeader {
-		ctx, cancel = workflow.WithCancel(ctx)
-	}
-	header := attempt.NewCallerHeader(p.header)
-	future := start(attempt.WithHeader(ctx, header))
-	if p.needsHeader && !header.Taken() {
-		cancel()
-		failed, settable := workflow.NewFuture(ctx)
+	if p.needsHeader && attempt.Refuses(ctx) {
+		future, settable := workflow.NewFuture(ctx)
 		settable.SetError(named(p.activityType, errNoPlugin))
-		future = failed
+		return Future[Out]{future}
 	}
-	return Future[Out]{future}
+	return Future[Out]{start(attempt.WithHeader(ctx, attempt.NewCallerHeader(p.header)))}
 }
 
 // errNoPlugin is the error of calls whose numbers would go nowhere.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
 	"go.temporal.io/sdk/client"
@@ -251,14 +252,21 @@ func record(t *testing.T, shapes []shapeOf) {
 		var out string
 		err = run.Get(t.Context(), &out)
 		t.Logf("%s: %q, %v", s.name, out, err)
-		history := &historypb.History{}
-		for events := c.GetWorkflowHistory(t.Context(), s.name, run.GetRunID(), false, 0); events.HasNext(); {
-			event, err := events.Next()
-			require.NoError(t, err)
-			history.Events = append(history.Events, event)
-		}
+		history := historyOf(t, c, run)
 		data, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(history)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(stored(s.name), append(data, '\n'), 0o644))
 	}
+}
+
+// historyOf is what the server has of a run.
+func historyOf(t *testing.T, c client.Client, run client.WorkflowRun) *historypb.History {
+	t.Helper()
+	history := &historypb.History{}
+	for events := c.GetWorkflowHistory(t.Context(), run.GetID(), run.GetRunID(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		event, err := events.Next()
+		require.NoError(t, err)
+		history.Events = append(history.Events, event)
+	}
+	return history
 }

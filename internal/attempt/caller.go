@@ -2,6 +2,7 @@ package attempt
 
 import (
 	"context"
+	"fmt"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/client"
@@ -20,8 +21,8 @@ type CallerHeader struct {
 // NewCallerHeader is p for one call.
 func NewCallerHeader(p *commonpb.Payload) *CallerHeader { return &CallerHeader{payload: p} }
 
-// Taken tells, once the call has started, whether there was an interceptor of
-// ours to send the header.
+// Taken reports, once a standalone activity has started, whether there was an
+// interceptor of ours to send the header. Workflow code asks [Refuses] before.
 func (h *CallerHeader) Taken() bool { return h.taken }
 
 // WithHeader makes the next activity started from ctx carry h.
@@ -68,8 +69,46 @@ func (w *workflowOutbound) ExecuteLocalActivity(ctx workflow.Context, activityTy
 func tell(ctx workflow.Context) {
 	if h, ok := ctx.Value(headerKey{}).(*CallerHeader); ok && h.payload != nil {
 		interceptor.WorkflowHeader(ctx)[HeaderKey] = h.payload
-		h.taken = true
 	}
+}
+
+type presenceKey struct{}
+
+// GetInfo implements interceptor.WorkflowOutboundInterceptor. It also answers
+// present.
+func (w *workflowOutbound) GetInfo(ctx workflow.Context) *workflow.Info {
+	if answer, ok := ctx.Value(presenceKey{}).(*bool); ok {
+		*answer = true
+	}
+	return w.Next.GetInfo(ctx)
+}
+
+// present reports whether an interceptor of ours sends the headers of what ctx
+// starts. It asks through a method that makes no command.
+func present(ctx workflow.Context) bool {
+	answer := false
+	workflow.GetInfo(workflow.WithValue(ctx, presenceKey{}, &answer))
+	return answer
+}
+
+// Refuses reports whether workflow code must refuse a call that means nothing
+// without its header, since no interceptor of ours would send it.
+//
+// Replay needs no interceptor: what history has was sent, or was refused and left
+// a marker. All calls of one workflow task share the marker, whose name is told
+// by the length of the history before the task.
+func Refuses(ctx workflow.Context) bool {
+	if present(ctx) {
+		return false
+	}
+	return Refused(ctx, fmt.Sprintf("concurry-without-plugin-%d", workflow.GetInfo(ctx).GetCurrentHistoryLength()))
+}
+
+// Refused notes in history that workflow code refuses something, under a name,
+// and reports whether it does: in replay only where it did. So what was started
+// before there was a reason to refuse it goes on.
+func Refused(ctx workflow.Context, name string) bool {
+	return workflow.GetVersion(ctx, name, workflow.DefaultVersion, 1) == 1
 }
 
 // ClientInterceptor is the caller's side for standalone activities.
