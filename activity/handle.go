@@ -63,13 +63,8 @@ type plan struct {
 	taskQueue   string
 }
 
-func (h Handle[In, Out]) plan(session string) (*plan, error) {
+func (h Handle[In, Out]) plan(inSession bool) (*plan, error) {
 	m := h.m
-	if session != "" {
-		changed := *m
-		changed.spec.Session = session
-		m = &changed
-	}
 	if c := h.call; c.NumRetries != nil || c.AttemptTimeout != 0 || c.CallTimeout != 0 {
 		changed := *m
 		if c.NumRetries != nil {
@@ -92,9 +87,12 @@ func (h Handle[In, Out]) plan(session string) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{method: m, taskQueue: m.options.TaskQueue}
-	p.needsHeader = (m.engine() || h.m.engine()) && (h.call.NumRetries != nil || h.call.AttemptTimeout != 0 || session != "")
+	p.needsHeader = (m.engine() || h.m.engine()) && (h.call.NumRetries != nil || h.call.AttemptTimeout != 0 || inSession)
 	if h.call.TaskQueue != "" {
 		p.taskQueue = h.call.TaskQueue
+	}
+	if err := m.checkScope(inSession); err != nil {
+		return nil, named(m.activityType, err)
 	}
 	var err error
 	p.header, err = m.spec.Header()
@@ -112,14 +110,13 @@ func (h Handle[In, Out]) plan(session string) (*plan, error) {
 // WaitForCancellation, Priority, VersioningIntent, DisableEagerExecution.
 // Timeouts and retries are the method's.
 func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
-	p, err := h.plan(sessionOf(ctx))
-	if err == nil {
-		err = p.checkSession(p.spec.Session)
+	session := sessionOf(ctx)
+	p, err := h.plan(session.open())
+	if failed := session.notCalled(h.m.activityType); failed != nil {
+		err = failed
 	}
 	if err != nil {
-		future, settable := workflow.NewFuture(ctx)
-		settable.SetError(err)
-		return Future[Out]{future}
+		return failing[Out](ctx, err)
 	}
 	options := workflow.GetActivityOptions(ctx)
 	if p.taskQueue != "" {
@@ -135,20 +132,20 @@ func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
 	options.ScheduleToCloseTimeout = p.options.CallTimeout
 	options.HeartbeatTimeout = p.heartbeat()
 	options.RetryPolicy = p.retryPolicy()
-	return launch[Out](workflow.WithActivityOptions(ctx, options), p, func(ctx workflow.Context) workflow.Future {
+	future := launch[Out](workflow.WithActivityOptions(ctx, options), p, func(ctx workflow.Context) workflow.Future {
 		return workflow.ExecuteActivity(ctx, p.activityType, pack(in)...)
 	})
+	future.method, future.session = p.activityType, session
+	return future
 }
 
 // launch starts a call with the plan's header, unless it means nothing without
 // and nobody sends it.
 func launch[Out any](ctx workflow.Context, p *plan, start func(workflow.Context) workflow.Future) Future[Out] {
 	if p.needsHeader && attempt.Refuses(ctx) {
-		future, settable := workflow.NewFuture(ctx)
-		settable.SetError(named(p.activityType, errNoPlugin))
-		return Future[Out]{future}
+		return failing[Out](ctx, named(p.activityType, errNoPlugin))
 	}
-	return Future[Out]{start(attempt.WithHeader(ctx, attempt.NewCallerHeader(p.header)))}
+	return Future[Out]{future: start(attempt.WithHeader(ctx, attempt.NewCallerHeader(p.header)))}
 }
 
 // errNoPlugin is the error of calls whose numbers would go nowhere.
@@ -180,23 +177,3 @@ func (p *plan) heartbeat() time.Duration {
 	}
 	return p.options.heartbeat()
 }
-
-// Future is the result of Execute, for workflow code.
-type Future[Out any] struct {
-	future workflow.Future
-}
-
-// Get waits for the result. Errors are Temporal's: an *temporal.ActivityError
-// around what the method returned; validation.As finds a
-// RetryValidationError.
-func (f Future[Out]) Get(ctx workflow.Context) (Out, error) {
-	var out Out
-	err := f.future.Get(ctx, &out)
-	return out, err
-}
-
-// IsReady tells whether Get returns at once.
-func (f Future[Out]) IsReady() bool { return f.future.IsReady() }
-
-// Future is the future itself, for workflow.Selector.
-func (f Future[Out]) Future() workflow.Future { return f.future }

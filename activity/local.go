@@ -35,14 +35,9 @@ import (
 // Errors are the method's own as a *temporal.ApplicationError, without the
 // *temporal.ActivityError that Execute has around them.
 func (h Handle[In, Out]) ExecuteLocal(ctx workflow.Context, in In) Future[Out] {
-	p, err := h.plan("")
-	if err == nil {
-		err = p.checkSession("")
-	}
+	p, err := h.plan(false)
 	if err != nil {
-		future, settable := workflow.NewFuture(ctx)
-		settable.SetError(err)
-		return Future[Out]{future}
+		return failing[Out](ctx, err)
 	}
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		ScheduleToCloseTimeout: p.options.CallTimeout,

@@ -1,6 +1,7 @@
 package activity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,6 +174,7 @@ func (h Handle[In, Out]) Map(ctx workflow.Context, ins []In, options ...MapOptio
 		h.call.ID = workflow.GetActivityOptions(ctx).ActivityID
 	}
 	outs := make([]Out, len(ins))
+	session := sessionOf(ctx)
 	callCtx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
 	done := workflow.NewWaitGroup(ctx)
@@ -181,7 +183,7 @@ func (h Handle[In, Out]) Map(ctx workflow.Context, ins []In, options ...MapOptio
 		workflow.Go(callCtx, func(ctx workflow.Context) {
 			defer done.Done()
 			m.work(cancel, func(i int) (err error) {
-				if err := ctx.Err(); err != nil {
+				if err := cmp.Or(session.notCalled(h.m.activityType), ctx.Err()); err != nil {
 					return err
 				}
 				outs[i], err = h.ofInput(i).Execute(ctx, ins[i]).Get(ctx)

@@ -51,10 +51,7 @@ var (
 // Errors: ErrIDInUse, ErrStandaloneUnsupported, one that names the option that
 // is wrong, or the server's.
 func (h Handle[In, Out]) Submit(ctx context.Context, c client.Client, in In) (*Call[Out], error) {
-	p, err := h.plan("")
-	if err == nil {
-		err = p.checkSession("")
-	}
+	p, err := h.plan(false)
 	if err != nil {
 		return nil, err
 	}

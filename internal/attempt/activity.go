@@ -52,7 +52,7 @@ func (e *execution) Init(out interceptor.ActivityOutboundInterceptor) error {
 
 // ExecuteActivity runs attempts until the call is decided or handed back.
 func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
-	spec, err := e.known.forHeader(interceptor.Header(ctx)[HeaderKey])
+	spec, err := e.known.forCall(interceptor.Header(ctx))
 	if err != nil {
 		return nil, final(err, nil)
 	}

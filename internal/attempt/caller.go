@@ -57,7 +57,14 @@ type workflowOutbound struct {
 // ExecuteActivity implements interceptor.WorkflowOutboundInterceptor.
 func (w *workflowOutbound) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
 	tell(ctx)
-	return w.Next.ExecuteActivity(ctx, activityType, args...)
+	if err := tellSession(ctx, activityType); err != nil {
+		future, settable := workflow.NewFuture(ctx)
+		settable.SetError(err)
+		return future
+	}
+	future := w.Next.ExecuteActivity(ctx, activityType, args...)
+	watchSession(ctx, activityType, future)
+	return future
 }
 
 // ExecuteLocalActivity implements interceptor.WorkflowOutboundInterceptor.

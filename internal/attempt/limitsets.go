@@ -11,9 +11,13 @@ import (
 	"github.com/concurry-go/concurry/limits"
 )
 
-// errNoSession is the error of calls whose limits are a session's and which run
-// in none.
-var errNoSession = errors.New("limits: they are a session's, and the call runs in none: make it inside activity.InSession (sessions of workflow.CreateSession are not seen)")
+var (
+	// errNoSession is the error of calls in this process.
+	errNoSession = errors.New("limits: they are a session's (limits.Session), and Inline runs in none: call the method by Execute, inside activity.InSession")
+	// errOutside is the error of activities that run in no session.
+	errOutside = errors.New("limits: they are a session's (limits.Session), and the activity runs in none: start it inside activity.InSession, " +
+		"on a worker with concurry's plugin (sessions of workflow.CreateSession are not seen, and local activities run in none)")
+)
 
 // limitSets are the sets of one worker, and of the sessions on it.
 type limitSets struct {
@@ -33,7 +37,7 @@ func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clo
 	sets := s.worker
 	if d.Scope() == limits.ScopeSession || d.Scope() == limits.ScopeAny && session != "" {
 		if session == "" {
-			return nil, errNoSession
+			return nil, errOutside
 		}
 		var open bool
 		if sets, open = s.sessions[session]; !open {
