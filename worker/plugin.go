@@ -146,8 +146,8 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 					return err
 				}
 			}
-			host.Sessions = o.WorkerOptions.EnableSessionWorker
 			host.DefaultHeartbeatThrottle, host.MaxHeartbeatThrottle = o.WorkerOptions.DefaultHeartbeatThrottleInterval, o.WorkerOptions.MaxHeartbeatThrottleInterval
+			host.Sessions, host.StopTimeout = o.WorkerOptions.EnableSessionWorker, o.WorkerOptions.WorkerStopTimeout
 			o.WorkerOptions.Interceptors = host.Replace(o.WorkerOptions.Interceptors)
 			host.Slots = o.WorkerOptions.MaxConcurrentActivityExecutionSize
 			if host.Slots == 0 {

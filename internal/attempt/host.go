@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
@@ -28,6 +29,8 @@ type Host struct {
 	Observers []retrypolicy.Observer
 	// Sessions tells whether the worker takes sessions.
 	Sessions bool
+	// StopTimeout is the worker's WorkerStopTimeout; see FinishSessions.
+	StopTimeout time.Duration
 	// Reserve hands out the worker's slots for activities; nil for a number of
 	// them.
 	Reserve worker.SlotSupplier
@@ -43,6 +46,7 @@ type Host struct {
 
 	specs    map[string]*hosted
 	sets     limitSets
+	bodies   sessionBodies
 	sleeping atomic.Int64
 	waited   atomic.Int64 // nanoseconds that activities of a test environment have waited for limits
 }
@@ -121,6 +125,11 @@ func (w *workerInterceptor) InterceptActivity(ctx context.Context, next intercep
 		s.Next = next
 		return s
 	}
+	return w.host.inSession(&info, w.path(&info, next))
+}
+
+// path is the engine, where it has anything to do.
+func (w *workerInterceptor) path(info *activity.Info, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	known, ok := w.host.specs[info.ActivityType.Name]
 	if !ok || !w.host.governs(known.spec) && w.host.Simulated == Real && !asked(info.RetryPolicy) {
 		return next // nothing in the path
