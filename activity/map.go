@@ -79,6 +79,8 @@ type mapping struct {
 	concurrency int
 	stop        bool
 
+	// admit reports whether a worker may go on with another input; nil is yes.
+	admit  func() bool
 	next   atomic.Int64
 	failed atomic.Bool
 	errs   []error
@@ -96,9 +98,10 @@ func newMapping(activityType string, n int, options []MapOption) (*mapping, erro
 	return m, nil
 }
 
-// work makes calls until there is no input left. cancel ends those of others.
+// work makes calls until there is no input left, or none is admitted. cancel ends
+// those of others.
 func (m *mapping) work(cancel func(), call func(i int) error) {
-	for {
+	for int(m.next.Load()) < len(m.errs) && (m.admit == nil || m.admit()) {
 		i := int(m.next.Add(1)) - 1
 		switch {
 		case i >= len(m.errs):
@@ -146,6 +149,13 @@ func (m *mapping) run(ctx context.Context, call func(ctx context.Context, i int)
 	return m.err()
 }
 
+// rest gives inputs that were not admitted their error.
+func (m *mapping) rest(err func() error) {
+	for i := int(m.next.Load()); i < len(m.errs); i++ {
+		m.errs[i] = err()
+	}
+}
+
 func (m *mapping) err() error {
 	for _, err := range m.errs {
 		if err != nil {
@@ -160,6 +170,12 @@ func (m *mapping) err() error {
 // are zero, and the error is a *MapError then. With CallOptions.ID, or an
 // ActivityID in ctx, each call has that ID and "-" and the input's index.
 //
+// A workflow's history has room for a few thousand calls: 51,200 events and 50 MiB,
+// of which a call takes three to six events, and its input and result. More inputs
+// than could ever fit are an error at the start, 14,342 in a new workflow or 8,366
+// at a Concurrency of 1. A map that runs out of room on its way makes no further
+// calls. In both cases errors.Is(err, ErrHistoryFull); SubmitMap has no such limit.
+//
 // A workflow that ends with the error should end with one of its Errors: Temporal
 // carries a chain of causes, not several, so of a MapError only the text arrives.
 func (h Handle[In, Out]) Map(ctx workflow.Context, ins []In, options ...MapOption) ([]Out, error) {
@@ -173,6 +189,11 @@ func (h Handle[In, Out]) Map(ctx workflow.Context, ins []In, options ...MapOptio
 	if h.call.ID == "" {
 		h.call.ID = workflow.GetActivityOptions(ctx).ActivityID
 	}
+	room := mapRoom{ctx: ctx, method: h.m.activityType, concurrency: m.concurrency}
+	if err := room.refuse(len(ins)); err != nil {
+		return nil, err
+	}
+	m.admit = room.admit
 	outs := make([]Out, len(ins))
 	session := sessionOf(ctx)
 	callCtx, cancel := workflow.WithCancel(ctx)
@@ -186,6 +207,8 @@ func (h Handle[In, Out]) Map(ctx workflow.Context, ins []In, options ...MapOptio
 				if err := cmp.Or(session.notCalled(h.m.activityType), ctx.Err()); err != nil {
 					return err
 				}
+				room.begin()
+				defer room.end()
 				outs[i], err = h.ofInput(i).Execute(ctx, ins[i]).Get(ctx)
 				return err
 			})
@@ -194,6 +217,7 @@ func (h Handle[In, Out]) Map(ctx workflow.Context, ins []In, options ...MapOptio
 	// The workers end by themselves when ctx is canceled.
 	waitCtx, _ := workflow.NewDisconnectedContext(ctx)
 	done.Wait(waitCtx)
+	m.rest(room.full)
 	return outs, m.err()
 }
 
