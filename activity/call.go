@@ -72,8 +72,9 @@ func (c *Call[Out]) Standalone() bool { return c.standalone }
 // Errors are the call's own: what the method returned, as a
 // *temporal.ApplicationError (validation.As finds a RetryValidationError), a
 // *temporal.TimeoutError, a *temporal.CanceledError after Cancel, a
-// *temporal.TerminatedError. Others are ErrUnknownID, when the result is
-// older than the namespace's retention, and the server's.
+// *temporal.TerminatedError. Around the TimeoutError of a call that no worker has
+// taken up is one that names the task queue. Others are ErrUnknownID, when the
+// result is older than the namespace's retention, and the server's.
 func (c *Call[Out]) Get(ctx context.Context) (Out, error) {
 	var out Out
 	var err error
@@ -86,13 +87,20 @@ func (c *Call[Out]) Get(ctx context.Context) (Out, error) {
 		return out, nil
 	}
 	if known, end := c.outcome(ctx, &out); known {
-		return out, end
+		if err = end; err == nil {
+			return out, nil
+		}
 	}
 	if cause := endOf(ctx); cause != nil && isRequestError(err) {
-		return out, c.failed("Get", fmt.Errorf("%w; it goes on", cause))
+		return out, c.failed("Get", fmt.Errorf("%w; it goes on: Describe has its state, and how often it was started", cause))
 	}
 	if isNotFound(err) {
 		return out, c.failed("Get", fmt.Errorf("%w: %w", ErrUnknownID, err))
+	}
+	if maybeUnstarted(err) {
+		if d, problem := c.Describe(ctx); problem == nil && d.ServerAttempts == 0 {
+			return out, c.failed("Get", notTakenUp(d.TaskQueue, err))
+		}
 	}
 	return out, err
 }
@@ -114,6 +122,26 @@ func (c *Call[Out]) outcome(ctx context.Context, out *Out) (known bool, end erro
 		return true, d.GetOutcomeFailure()
 	}
 	return false, nil
+}
+
+// maybeUnstarted reports whether a call has ended like one that no worker has
+// started.
+func maybeUnstarted(err error) bool {
+	timeout, ok := err.(*temporal.TimeoutError) //nolint:errorlint // the outermost, and no deeper
+	if !ok || timeout.Unwrap() != nil {         // the failure of a server attempt
+		return false
+	}
+	switch timeout.TimeoutType() {
+	case enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE:
+		return true
+	default:
+		return false
+	}
+}
+
+// notTakenUp is err of a call that no worker has started.
+func notTakenUp(queue string, err error) error {
+	return fmt.Errorf("no worker of task queue %q has taken it up: %w", queue, err)
 }
 
 // Cancel asks for the end of the call; reason is kept with it. The method's

@@ -1,11 +1,15 @@
 package activity
 
-import "go.temporal.io/sdk/workflow"
+import (
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
 
 // Future is the result of Execute, for workflow code.
 type Future[Out any] struct {
 	future workflow.Future
 	method string
+	queue  string // where the call waits for a worker
 	// session is what the call runs in; nil for none.
 	session *openSession
 }
@@ -19,15 +23,27 @@ func failing[Out any](ctx workflow.Context, err error) Future[Out] {
 
 // Get waits for the result. Errors are Temporal's: an *temporal.ActivityError
 // around what the method returned; validation.As finds a
-// RetryValidationError. Of a call whose session has failed it is one that
-// errors.Is(err, workflow.ErrSessionFailed) tells; see InSession.
+// RetryValidationError. Around that of a call that no worker has taken up in time
+// is one that names the task queue. Of a call whose session has failed it is one
+// that errors.Is(err, workflow.ErrSessionFailed) tells; see InSession.
 func (f Future[Out]) Get(ctx workflow.Context) (Out, error) {
 	var out Out
 	err := f.future.Get(ctx, &out)
 	if err != nil {
-		err = f.session.ended(f.method, err)
+		err = f.explain(err)
 	}
 	return out, err
+}
+
+func (f Future[Out]) explain(err error) error {
+	if f.session.failed() && isCutOff(err) {
+		return f.session.failure(f.method+": ended with its session: ", err)
+	}
+	activityError, ok := err.(*temporal.ActivityError) //nolint:errorlint // the outermost, and no deeper
+	if ok && f.queue != "" && activityError.StartedEventID() == 0 && maybeUnstarted(activityError.Unwrap()) {
+		return named(f.method, notTakenUp(f.queue, err))
+	}
+	return err
 }
 
 // IsReady reports whether Get returns at once.

@@ -136,6 +136,9 @@ func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
 		return workflow.ExecuteActivity(ctx, p.activityType, pack(in)...)
 	})
 	future.method, future.session = p.activityType, session
+	if !session.open() { // whose queue has a name that says nothing
+		future.queue = cmp.Or(options.TaskQueue, workflow.GetInfo(ctx).TaskQueueName)
+	}
 	return future
 }
 

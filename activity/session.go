@@ -92,7 +92,7 @@ func InSession(ctx workflow.Context, o SessionOptions, do func(ctx workflow.Cont
 	}
 	s.session.Info = workflow.GetSessionInfo(session)
 	defer workflow.CompleteSession(session)
-	return s.ended("", do(workflow.WithValue(session, sessionKey{}, s)))
+	return s.ended(do(workflow.WithValue(session, sessionKey{}, s)))
 }
 
 // sdkHeartbeat is the SDK's default.
@@ -162,19 +162,13 @@ func (s *openSession) notCalled(method string) error {
 	}
 }
 
-// ended is err as the end of a call in the session, or of the session itself where
-// method is empty: what a session that has failed did to it is that failure.
-func (s *openSession) ended(method string, err error) error {
-	switch {
-	case err == nil || !s.failed():
-		return err
-	case method == "" && temporal.IsCanceledError(err):
+// ended is the error of the session whose function has returned err: a
+// cancellation that nobody has asked for is the session's failure.
+func (s *openSession) ended(err error) error {
+	if s.failed() && temporal.IsCanceledError(err) {
 		return s.failure("", err)
-	case method != "" && isCutOff(err):
-		return s.failure(method+": ended with its session: ", err)
-	default:
-		return err
 	}
+	return err
 }
 
 // isCutOff reports whether a call ended without an answer of its worker's.

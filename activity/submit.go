@@ -42,7 +42,11 @@ var (
 // told by Call.Standalone. Results and errors are the same in both.
 //
 // A call that no worker takes up waits until its CallTimeout, in the fallback
-// up to 10 seconds longer, and without a CallTimeout for ever.
+// up to 10 seconds longer, and without a CallTimeout for ever: a name of the task
+// queue that is misspelled is no error here. Look at Call.Describe: State is
+// CallWaiting, ServerAttempts 0, and TaskQueue where it waits. A worker that polls
+// the queue and does not know the method starts it again and again instead, and
+// LastFailure says so.
 //
 // The client should have been made with concurry's plugin: without it the
 // numbers of the worker's definition count, not this program's, and numbers in

@@ -111,16 +111,18 @@ func TestCallTimeoutEndsASubmittedCall(t *testing.T) {
 	})
 }
 
-func TestSubmitToNobodyEndsByItsCallTimeout(t *testing.T) {
+func TestSubmitToNobodySaysWhereItHasWaited(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, w way) {
 		c := w.client(t)
 		_, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 5})
-		call, err := do.With(activity.CallOptions{TaskQueue: Queue(t), CallTimeout: time.Second}).Submit(t.Context(), c, "")
+		queue := Queue(t)
+		call, err := do.With(activity.CallOptions{TaskQueue: queue, CallTimeout: time.Second}).Submit(t.Context(), c, "")
 		require.NoError(t, err)
 		_, err = call.Get(t.Context())
-		timeout, ok := err.(*temporal.TimeoutError)
-		require.True(t, ok, "%T %v", err, err)
+		var timeout *temporal.TimeoutError
+		require.ErrorAs(t, err, &timeout)
+		require.EqualError(t, err, fmt.Sprintf("Scripted.Do: Get: call ID %q: no worker of task queue %q has taken it up: %v", call.ID(), queue, timeout))
 		assert.Equal(t, enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, timeout.TimeoutType())
 		got, err := call.Describe(t.Context())
 		require.NoError(t, err)
