@@ -71,6 +71,6 @@ func TestTimeoutOfACallThatWasStartedIsTemporals(t *testing.T) {
 	assert.EqualValues(t, 1, impl.started.Load())
 	var timeout *temporal.TimeoutError
 	require.ErrorAs(t, ended, &timeout)
-	_, bare := ended.(*temporal.ActivityError) //nolint:errorlint // the outermost
+	_, bare := ended.(*temporal.ActivityError)
 	assert.True(t, bare, "%v", ended)
 }

@@ -9,6 +9,6 @@ import (
 // StopWorker implements Temporal's plugin: bodies in sessions get
 // WorkerStopTimeout before the worker is stopped, and the others after that.
 func (p *PluginSet) StopWorker(ctx context.Context, o worker.PluginStopWorkerOptions, next func(context.Context, worker.PluginStopWorkerOptions)) {
-	p.host.FinishSessions()
+	defer p.host.FinishSessions()()
 	p.SimplePlugin.StopWorker(ctx, o, next)
 }

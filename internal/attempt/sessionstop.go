@@ -47,7 +47,7 @@ func (b *sessionBodies) now() (running int, last time.Time, changed <-chan struc
 	return b.running, b.last, b.changed
 }
 
-// stop tells bodies that the worker stops, and those that begin after.
+// stop tells bodies that the worker stops, and those that begin before over.
 func (b *sessionBodies) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -55,6 +55,13 @@ func (b *sessionBodies) stop() {
 		close(b.stopping)
 	}
 	b.stopped = true
+}
+
+// over is the end of a stop. The next worker may have the same host.
+func (b *sessionBodies) over() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped, b.stopping = false, nil
 }
 
 // stops is closed when the worker stops.
@@ -77,8 +84,8 @@ func (b *sessionBodies) stops() <-chan struct{} {
 // sessions.
 //
 // It returns once none runs, and the answer of the latest has had time to reach
-// the server.
-func (h *Host) FinishSessions() {
+// the server. Call stopped when the worker has stopped.
+func (h *Host) FinishSessions() (stopped func()) {
 	h.bodies.stop()
 	end := h.Clock.Now().Add(h.StopTimeout)
 	for {
@@ -89,7 +96,7 @@ func (h *Host) FinishSessions() {
 		}
 		left := until.Sub(h.Clock.Now())
 		if left <= 0 {
-			return
+			return h.bodies.over
 		}
 		h.Clock.Sleep(left, changed)
 	}
@@ -129,7 +136,8 @@ func (b *sessionBody) ExecuteActivity(ctx context.Context, in *interceptor.Execu
 	out, err := b.Next.ExecuteActivity(ctx, in)
 	if errors.Is(context.Cause(ctx), worker.ErrWorkerShutdown) {
 		// The session fails at this moment, and cancels the call. The answer of a
-		// body that was cut off could come first and be taken for the method's own.
+		// body that was cut off could come first and be taken for the method's own;
+		// the SDK encodes none any more.
 		return nil, activity.ErrResultPending
 	}
 	return out, err
