@@ -101,7 +101,11 @@ func (s *submission) start(ctx context.Context) (runID string, standalone bool, 
 }
 
 func (s *submission) startActivity(ctx context.Context) (runID string, err error) {
-	header := attempt.NewCallerHeader(s.header)
+	sealed, err := attempt.SealedBy(ctx, s.client, s.header, s.activityType, s.taskQueue)
+	if err != nil {
+		return "", err
+	}
+	header := attempt.NewCallerHeader(sealed)
 	handle, err := s.client.ExecuteActivity(attempt.WithClientHeader(ctx, header), client.StartActivityOptions{
 		ID:                     s.id,
 		TaskQueue:              s.taskQueue,

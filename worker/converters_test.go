@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,10 +15,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/workflow"
+	"google.golang.org/grpc"
 
 	"github.com/concurry-go/concurry/activity"
 	. "github.com/concurry-go/concurry/internal/enginetest"
@@ -333,4 +336,86 @@ func TestCodecThatFailsForAMomentEndsNoCall(t *testing.T) {
 			assert.EqualValues(t, 3, impl.started.Load(), "bodies")
 		})
 	}
+}
+
+// Headers are no values to Temporal's SDK; ours are sent as values are.
+func TestHeadersPassTheUsersConverter(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var sent []*commonpb.Payload
+	note := func(header *commonpb.Header) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, p := range header.GetFields() {
+			sent = append(sent, p)
+		}
+	}
+	c := dialWithPlugin(t, client.Options{
+		DataConverter: converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), boundCodec{}),
+		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(
+			func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				switch r := req.(type) {
+				case *workflowservice.StartActivityExecutionRequest:
+					note(r.GetHeader())
+				case *workflowservice.RespondWorkflowTaskCompletedRequest:
+					for _, command := range r.GetCommands() {
+						note(command.GetScheduleActivityTaskCommandAttributes().GetHeader())
+					}
+				}
+				return invoke(ctx, method, req, reply, cc, opts...)
+			}),
+		}},
+	})
+	queue := Queue(t)
+	retries := 2
+	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("not yet") }}
+	d, handle := scriptedWith(activity.Options{Retry: retrypolicy.Policy{NumRetries: 9, Wait: time.Millisecond}, TaskQueue: queue})
+	do := handle.With(activity.CallOptions{NumRetries: &retries})
+	w := worker.New(c, queue, worker.Options{EnableSessionWorker: true})
+	worker.Register(w, d, impl)
+	w.RegisterWorkflowWithOptions(func(ctx workflow.Context, local bool) error {
+		if local {
+			_, err := do.ExecuteLocal(ctx, "").Get(ctx)
+			return err
+		}
+		return activity.InSession(ctx, activity.SessionOptions{}, func(ctx workflow.Context) error {
+			_, err := do.Execute(ctx, "").Get(ctx)
+			return err
+		})
+	}, workflow.RegisterOptions{Name: "Calling"})
+	require.NoError(t, w.Start())
+	t.Cleanup(w.Stop)
+
+	call, err := do.Submit(t.Context(), c, "")
+	require.NoError(t, err)
+	_, err = call.Get(t.Context())
+	require.ErrorContains(t, err, "gave up after 3 attempts")
+	for _, local := range []bool{false, true} {
+		run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: queue}, "Calling", local)
+		require.NoError(t, err)
+		require.ErrorContains(t, run.Get(t.Context(), nil), "gave up after 3 attempts")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	assert.Len(t, sent, 3, "numbers twice, and a session")
+	for _, p := range sent {
+		assert.Equal(t, "binary/bound", string(p.GetMetadata()[converter.MetadataEncoding]))
+	}
+}
+
+func TestHeaderThatAWorkerCannotReadEndsTheCall(t *testing.T) {
+	t.Parallel()
+	queue := Queue(t)
+	caller := dialWithPlugin(t, client.Options{DataConverter: converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), boundCodec{})})
+	var bodies atomic.Int32
+	ping := activity.Func("Ping", func(context.Context, activity.None) (activity.None, error) {
+		bodies.Add(1)
+		return activity.None{}, nil
+	}, activity.Options{Retry: retrypolicy.Policy{NumRetries: 1}, CallTimeout: Timeout, TaskQueue: queue}, activity.MethodOptions[activity.None, activity.None]{})
+	Start(t, Client(t), queue, func(w *worker.Worker) { worker.RegisterFunc(w, ping) })
+	call, err := ping.Submit(t.Context(), caller, activity.None{})
+	require.NoError(t, err)
+	_, err = call.Get(t.Context())
+	require.ErrorContains(t, err, `Ping: header "concurry": it was encoded by a DataConverter that this worker's client has not`)
+	assert.Zero(t, bodies.Load())
 }

@@ -295,7 +295,7 @@ func TestSessionScopeOutsideASessionIsAnError(t *testing.T) {
 	_, err := s.do.With(activity.CallOptions{TaskQueue: "q"}).Submit(t.Context(), lazy(t), "x")
 	require.EqualError(t, err, want)
 	_, err = s.do.Inline(s.scripted).Call(t.Context(), "x")
-	require.EqualError(t, err, "limits: they are a session's (limits.Session), and Inline runs in none: call the method by Execute, inside activity.InSession")
+	require.EqualError(t, err, "Scripted.Do: limits: they are a session's (limits.Session), and Inline runs in none: call the method by Execute, inside activity.InSession")
 	assert.Zero(t, s.started.Load())
 }
 

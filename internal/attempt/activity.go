@@ -52,6 +52,10 @@ func (e *execution) Init(out interceptor.ActivityOutboundInterceptor) error {
 
 // ExecuteActivity runs attempts until the call is decided or handed back.
 func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	e.info = e.out.Next.GetInfo(ctx)
+	if err := e.host.unseal(ctx, &e.info); err != nil {
+		return nil, unstartable(err)
+	}
 	spec, err := e.known.forCall(interceptor.Header(ctx))
 	if err != nil {
 		return nil, final(err, nil)
@@ -83,7 +87,6 @@ func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 }
 
 func (e *execution) prepare(ctx context.Context, spec *Spec, in *interceptor.ExecuteActivityInput) error {
-	e.info = e.out.Next.GetInfo(ctx)
 	e.args = in.Args
 	e.opened = time.Now()
 	e.heart.out, e.heart.owner, e.heart.heard = e.out.Next, e, e.opened

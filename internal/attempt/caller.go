@@ -3,6 +3,7 @@ package attempt
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/client"
@@ -38,30 +39,35 @@ func WithClientHeader(ctx context.Context, h *CallerHeader) context.Context {
 // InterceptWorkflow adds the caller's side: headers of the activities that
 // workflow code starts.
 func (w *workerInterceptor) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	return &workflowInbound{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}}
+	return &workflowInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, w.host}
 }
 
 type workflowInbound struct {
 	interceptor.WorkflowInboundInterceptorBase
+	host *Host
 }
 
 // Init implements interceptor.WorkflowInboundInterceptor.
 func (w *workflowInbound) Init(out interceptor.WorkflowOutboundInterceptor) error {
-	return w.Next.Init(&workflowOutbound{WorkflowOutboundInterceptorBase: interceptor.WorkflowOutboundInterceptorBase{Next: out}})
+	return w.Next.Init(&workflowOutbound{interceptor.WorkflowOutboundInterceptorBase{Next: out}, w.host})
 }
 
 type workflowOutbound struct {
 	interceptor.WorkflowOutboundInterceptorBase
+	host *Host
 }
 
 // ExecuteActivity implements interceptor.WorkflowOutboundInterceptor.
 func (w *workflowOutbound) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
-	tell(ctx)
-	if err := tellSession(ctx, activityType); err != nil {
+	queue := queueOf(ctx, activityType)
+	w.tell(ctx, HeaderKey, headerOf(ctx), activityType, queue, false)
+	session, err := sessionHeader(ctx, activityType)
+	if err != nil {
 		future, settable := workflow.NewFuture(ctx)
 		settable.SetError(err)
 		return future
 	}
+	w.tell(ctx, SessionKey, session, activityType, queue, false)
 	future := w.Next.ExecuteActivity(ctx, activityType, args...)
 	watchSession(ctx, activityType, future)
 	return future
@@ -69,14 +75,35 @@ func (w *workflowOutbound) ExecuteActivity(ctx workflow.Context, activityType st
 
 // ExecuteLocalActivity implements interceptor.WorkflowOutboundInterceptor.
 func (w *workflowOutbound) ExecuteLocalActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
-	tell(ctx)
+	w.tell(ctx, HeaderKey, headerOf(ctx), activityType, "", true)
 	return w.Next.ExecuteLocalActivity(ctx, activityType, args...)
 }
 
-func tell(ctx workflow.Context) {
-	if h, ok := ctx.Value(headerKey{}).(*CallerHeader); ok && h.payload != nil {
-		interceptor.WorkflowHeader(ctx)[HeaderKey] = h.payload
+// queueOf is the task queue that an activity started from ctx goes to; empty for the
+// workflow's own. In a session it is one that the SDK tells nobody.
+func queueOf(ctx workflow.Context, activityType string) string {
+	s := workflow.GetSessionInfo(ctx)
+	if s == nil || s.SessionState != workflow.SessionStateOpen || activityType == sessionCreation {
+		return workflow.GetActivityOptions(ctx).TaskQueue
 	}
+	if queue := reflect.ValueOf(s).Elem().FieldByName("taskqueue"); queue.Kind() == reflect.String {
+		return queue.String()
+	}
+	return ""
+}
+
+// tell adds a header, if there is one.
+func (w *workflowOutbound) tell(ctx workflow.Context, key string, p *commonpb.Payload, activityType, queue string, local bool) {
+	if p != nil {
+		interceptor.WorkflowHeader(ctx)[key] = w.host.sealed(ctx, p, activityType, queue, local)
+	}
+}
+
+func headerOf(ctx workflow.Context) *commonpb.Payload {
+	if h, ok := ctx.Value(headerKey{}).(*CallerHeader); ok {
+		return h.payload
+	}
+	return nil
 }
 
 type presenceKey struct{}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	commonpb "go.temporal.io/api/common/v1"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/internal/wire"
@@ -50,19 +49,14 @@ func (s *CallerSession) Failure(ctx workflow.Context) error {
 	return s.creation.Get(ctx, nil)
 }
 
-// tellSession adds the header of an activity that runs in a session. The activity
-// that ends the session is none of those.
-func tellSession(ctx workflow.Context, activityType string) error {
+// sessionHeader is the header of an activity that runs in a session; nil for any
+// other. The activity that ends the session is none of those.
+func sessionHeader(ctx workflow.Context, activityType string) (*commonpb.Payload, error) {
 	s, ok := ctx.Value(callerSessionKey{}).(*CallerSession)
 	if !ok || activityType == sessionCompletion || !s.Has(workflow.SessionStateOpen) {
-		return nil
+		return nil, nil //nolint:nilnil // there is none
 	}
-	p, err := wire.Seal(sessionKind, sessionDocument{ID: s.Info.SessionID})
-	if err != nil {
-		return err
-	}
-	interceptor.WorkflowHeader(ctx)[SessionKey] = p
-	return nil
+	return wire.Seal(sessionKind, sessionDocument{ID: s.Info.SessionID})
 }
 
 // watchSession notes the activity that runs as long as the session.

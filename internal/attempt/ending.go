@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -67,6 +68,13 @@ func (e *execution) cutOff(ctx context.Context, err error, a retrypolicy.Attempt
 		return e.canceledWith(ctx, err)
 	}
 	cause := fmt.Errorf("attempt %d was cut off: %w", a.Number, context.Cause(ctx))
+	if e.spec.Session != "" && errors.Is(cause, worker.ErrWorkerShutdown) {
+		// The session fails at this moment, and ends the call. What is said here
+		// could come first, and be taken for the method's own.
+		e.heart.lost("left no outcome: its session has failed with its worker")
+		e.tell(ctx, lostEvent(a, cause, retrypolicy.StopCanceled))
+		return activity.ErrResultPending
+	}
 	e.heart.lost("left no outcome: it was cut off: " + context.Cause(ctx).Error())
 	var end error
 	var stop retrypolicy.Stop

@@ -218,6 +218,9 @@ func handBackWith(err error, why *retrypolicy.StopError, delay time.Duration) er
 // unstartable is the failure of a server attempt that cannot begin, for a reason
 // that may pass: the server makes another one.
 func unstartable(err error) error {
+	if app, ok := err.(*temporal.ApplicationError); ok && app.NonRetryable() { //nolint:errorlint // the engine's own
+		return err
+	}
 	return temporal.NewApplicationErrorWithOptions(wire.Cut(err.Error(), wire.MaxReason), UnreadableType, temporal.ApplicationErrorOptions{
 		NextRetryDelay: unstartableDelay,
 	})

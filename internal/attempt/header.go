@@ -26,7 +26,6 @@ type numbers struct {
 	Jitter         retrypolicy.Jitter    `json:"jitter,omitempty"`
 	InPlace        time.Duration         `json:"in_place_ns,omitempty"`
 	AttemptTimeout time.Duration         `json:"attempt_timeout_ns,omitempty"`
-	Session        string                `json:"session,omitempty"`
 }
 
 // Header is s for the way from caller to worker.
@@ -35,7 +34,7 @@ func (s *Spec) Header() (*commonpb.Payload, error) { return wire.Seal(wire.Heade
 func (s *Spec) numbers() numbers {
 	n := numbers{
 		NumRetries: s.Retry.NumRetries, Wait: s.Retry.Wait, MaxWait: s.Retry.MaxWait, MaxElapsed: s.Retry.MaxElapsed,
-		Jitter: s.Retry.Jitter, InPlace: s.Retry.InPlace, AttemptTimeout: s.AttemptTimeout, Session: s.Session,
+		Jitter: s.Retry.Jitter, InPlace: s.Retry.InPlace, AttemptTimeout: s.AttemptTimeout,
 	}
 	switch b := s.Retry.Backoff.(type) {
 	case nil:
@@ -67,7 +66,7 @@ func (s *Spec) withNumbers(n numbers) (*Spec, error) {
 	if n.Algorithm != "" {
 		r.Backoff = n.Algorithm
 	}
-	merged.AttemptTimeout, merged.Session = n.AttemptTimeout, n.Session
+	merged.AttemptTimeout = n.AttemptTimeout
 	if n.AttemptTimeout < 0 {
 		return nil, &retrypolicy.FieldError{Field: "AttemptTimeout", Value: n.AttemptTimeout, Allowed: "must be positive, or 0 for no bound"}
 	}

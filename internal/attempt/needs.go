@@ -81,9 +81,11 @@ func (l *Limits) requires(args []any) (limits.Units, error) {
 	return sum, nil
 }
 
-// named is an error about units with the method's name.
+// named is an error about units, or about where there are any, with the method's
+// name.
 func (s *Spec) named(err error) error {
-	if _, ok := errors.AsType[*limits.UnitsError](err); ok {
+	_, units := errors.AsType[*limits.UnitsError](err)
+	if units || errors.Is(err, errNoSession) || errors.Is(err, errOutside) {
 		return fmt.Errorf("%s: %w", s.Method, err)
 	}
 	return err

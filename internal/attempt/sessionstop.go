@@ -107,7 +107,8 @@ func (h *Host) inSession(info *activity.Info, next interceptor.ActivityInboundIn
 	if !h.Sessions || h.Simulated != Real || info.IsLocalActivity {
 		return next
 	}
-	b := &sessionBody{host: h}
+	own := *info
+	b := &sessionBody{host: h, info: &own}
 	b.Next = next
 	return b
 }
@@ -116,6 +117,7 @@ func (h *Host) inSession(info *activity.Info, next interceptor.ActivityInboundIn
 type sessionBody struct {
 	interceptor.ActivityInboundInterceptorBase
 	host *Host
+	info *activity.Info
 	in   bool // it does
 }
 
@@ -126,6 +128,9 @@ func (b *sessionBody) Init(out interceptor.ActivityOutboundInterceptor) error {
 
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
 func (b *sessionBody) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	if err := b.host.unseal(ctx, b.info); err != nil {
+		return nil, unstartable(err)
+	}
 	session, err := sessionFromHeader(interceptor.Header(ctx))
 	if err != nil || session == "" {
 		return b.Next.ExecuteActivity(ctx, in) // which returns err
