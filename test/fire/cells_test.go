@@ -13,6 +13,10 @@ const (
 	whileWaitingServer phase = "while waiting on the server"
 	whileLimitHere     phase = "while waiting for a limit"
 	whileLimitServer   phase = "while waiting for a limit on the server"
+
+	beforeFirst phase = "before the first attempt"
+	atRecord    phase = "at the record of an attempt in place"
+	atHandBack  phase = "at the hand-back"
 )
 
 // event is what happens.
@@ -58,7 +62,7 @@ type cell struct {
 	phase   phase
 	retries int
 	// bodies is how many bodies are started: at most this many ever, and
-	// exactly this many unless atLeast is lower.
+	// exactly this many unless atLeast is lower; -1 for none.
 	bodies, atLeast int
 	ending          ending
 	// mayBeLost allows endsLost instead. A server does not notice at once that
@@ -121,6 +125,13 @@ func cells() []cell {
 		add(cell{event: ignores, phase: whileBodyRuns, retries: retries, bodies: retries + 1, ending: map[bool]ending{true: endsTimedOut, false: endsBurnt}[retries == 0]})
 		all = append(all, limitCells(retries)...)
 	}
+	for _, retries := range []int{0, 1, 5} {
+		for _, more := range []func(int) []cell{requestCells, stallCells, codecCells, rolloutCells, sessionCells} {
+			for _, c := range more(retries) {
+				add(c)
+			}
+		}
+	}
 	return all
 }
 
@@ -142,6 +153,10 @@ func (c *cell) setup() setup {
 	}
 	if c.retries > 1 {
 		s.Wait = min(s.Wait, 1200*time.Millisecond)
+	}
+	if prepare := scriptOf(c.event).prepare; prepare != nil {
+		prepare(c, &s)
+		return s
 	}
 	switch c.event {
 	case callTimeout:

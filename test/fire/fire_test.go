@@ -22,6 +22,7 @@ import (
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/test/internal/faultproxy"
 	"github.com/concurry-go/concurry/testsuite"
 	"github.com/concurry-go/concurry/testsuite/devserver"
 )
@@ -40,13 +41,16 @@ type field struct {
 	setup   setup
 	server  *devserver.Server
 	client  client.Client
-	proxy   *proxy
+	proxy   *proxy            // nil unless the event cuts connections
+	faults  *faultproxy.Proxy // nil unless a script's first makes it
 	workers []*process
 	cancel  func(context.Context) error
 	wait    func(context.Context) error
 	state   func(context.Context) (activity.CallState, error)
 	run     client.WorkflowRun
 	random  *rand.Rand
+	freed   string              // a file of the first worker; see setup.Freed
+	hit     *faultproxy.Applied // what happens to a request; nil unless a script says so
 
 	definition definition
 }
@@ -59,12 +63,12 @@ type field struct {
 func runCell(t *testing.T, c cell, seed uint64, starts chan struct{}) (int, ending) {
 	t.Helper()
 	f := &field{T: t, cell: c, setup: c.setup(), random: rand.New(rand.NewPCG(seed, seed))}
-	f.start(starts)
-	f.call()
-	f.reach()
-	f.strike()
+	f.play(starts)
 	err := f.await()
-	if c.event == sigstop || c.event == cutOff || c.event == serverKilled {
+	switch settle := scriptOf(c.event).settle; {
+	case settle != nil:
+		settle(f)
+	case c.event == sigstop || c.event == cutOff || c.event == serverKilled:
 		// The first worker is back, and must not start what is no longer its.
 		time.Sleep(time.Second)
 	}
@@ -80,6 +84,26 @@ func runCell(t *testing.T, c cell, seed uint64, starts chan struct{}) (int, endi
 		f.callNext()
 	}
 	return n, got
+}
+
+// play brings the call into the cell's phase, and the event about.
+func (f *field) play(starts chan struct{}) {
+	f.start(starts)
+	s := scriptOf(f.event)
+	if s.arm != nil {
+		s.arm(f)
+	}
+	if s.call != nil {
+		s.call(f)
+	} else {
+		f.call()
+	}
+	if s.strike != nil {
+		s.strike(f)
+		return
+	}
+	f.reach()
+	f.strike()
 }
 
 func endingOf(err error) ending {
@@ -123,18 +147,22 @@ func (f *field) start(starts chan struct{}) {
 	} else {
 		f.server = testsuite.Server(f)
 	}
-	f.client = testsuite.Dial(f, f.server, client.Options{Logger: quiet()})
+	f.client = testsuite.Dial(f, f.server, client.Options{Logger: quiet(), DataConverter: f.setup.converter()})
 	f.setup.Address = f.server.HostPort()
 	f.setup.Queue = "fire-" + filepath.Base(f.TempDir()) + f.Name()
 	dir := f.TempDir()
 	f.setup.Ledger = filepath.Join(dir, "ledger")
 	f.setup.Polls, f.setup.Waits, f.setup.Free = filepath.Join(dir, "polls"), filepath.Join(dir, "waits"), filepath.Join(dir, "free")
+	f.setup.Broken, f.setup.Foreign, f.setup.Misread = filepath.Join(dir, "broken"), filepath.Join(dir, "foreign"), filepath.Join(dir, "misread")
 	f.definition = f.setup.definition()
 	first := f.setup
 	first.Taken = f.waitsForLimit()
 	if f.event == cutOff {
 		f.proxy = newProxy(f.T, f.setup.Address)
 		first.Address = f.proxy.address()
+	}
+	if different := scriptOf(f.event).first; different != nil {
+		different(f, &first)
 	}
 	f.spawn(first)
 	f.seen(f.setup.Polls, "the worker never started") // a call's time does not run until then
@@ -174,13 +202,19 @@ func (f *field) callStandalone() {
 
 // callInWorkflow is for what the server offers for workflows' activities.
 func (f *field) callInWorkflow() {
-	queue := f.setup.Queue + "-workflow"
-	w := sdkworker.New(f.client, queue, sdkworker.Options{DisableRegistrationAliasing: true})
-	w.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
+	f.runWorkflow(sdkworker.Options{DisableRegistrationAliasing: true}, func(ctx workflow.Context) error {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{ActivityID: activityID})
 		_, err := f.definition.burn.Execute(ctx, "").Get(ctx)
 		return err
-	}, workflow.RegisterOptions{Name: "Fire"})
+	})
+}
+
+// runWorkflow runs the workflow that makes the call, on a worker of this
+// process.
+func (f *field) runWorkflow(o sdkworker.Options, flow func(ctx workflow.Context) error) {
+	queue := f.setup.Queue + "-workflow"
+	w := sdkworker.New(f.client, queue, o)
+	w.RegisterWorkflowWithOptions(flow, workflow.RegisterOptions{Name: "Fire"})
 	require.NoError(f, w.Start())
 	f.Cleanup(w.Stop)
 	run, err := f.client.ExecuteWorkflow(f.Context(), client.StartWorkflowOptions{TaskQueue: queue}, "Fire")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -64,7 +65,39 @@ type setup struct {
 	// Polls is a file that the process makes when it polls, Waits one that it
 	// makes when a call waits, and Free one upon which it gives the unit back.
 	Polls, Waits, Free string
+
+	// After, if not zero, is the wait that the first body's error asks for.
+	After time.Duration
+	// Hangs is the number of a body that waits for its context; 0 is none.
+	Hangs int
+	// Codec is how the worker's codec fails while the file Broken exists; empty
+	// is no codec.
+	Codec  codecFault
+	Broken string
+	// Kind is what the worker process is.
+	Kind kind
+	// Foreign is the ledger of bodies that no engine governs, and Misread a file
+	// that is made when a body finds heartbeat details of its own, which no body
+	// leaves any.
+	Foreign, Misread string
+	// Freed is a file that the process makes when the first body has ended and
+	// nothing is held of the limit; empty in processes that do not tell.
+	Freed string
 }
+
+// kind is what a worker process is.
+type kind string
+
+const (
+	// governed has concurry's plugin and the method.
+	governed kind = ""
+	// raw has a function under the method's name, and no plugin.
+	raw kind = "raw"
+	// ignorant has the plugin, and not the method.
+	ignorant kind = "ignorant"
+	// sessions is governed, and takes sessions.
+	sessions kind = "sessions"
+)
 
 // body is what the first body of a call does; later ones fail at once.
 type body string
@@ -81,12 +114,15 @@ const (
 	bodyKills body = "kills"
 	// bodyLasts takes 3 seconds unless its context ends.
 	bodyLasts body = "lasts"
+	// bodyGated waits for the file Free unless its context ends.
+	bodyGated body = "gated"
 )
 
 // burner is the worker under fire.
 type burner struct {
 	setup *setup
-	room  *room // nil unless the process takes it
+	room  *room       // nil unless the process takes it
+	ended atomic.Bool // the first body here has
 }
 
 // Next is the call after the one under fire; it tells where it ran.
@@ -102,6 +138,12 @@ func (b *burner) Burn(ctx context.Context, _ string) (string, error) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
+	defer b.ended.Store(true)
+	b.setup.look(ctx)
+	if n == b.setup.Hangs {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
 	if n > 1 {
 		return "", errBurnt
 	}
@@ -112,6 +154,10 @@ func (b *burner) Burn(ctx context.Context, _ string) (string, error) {
 	case bodyBlocks:
 		<-ctx.Done()
 		return "", ctx.Err()
+	case bodyGated:
+		if err := b.setup.gate(ctx); err != nil {
+			return "", err
+		}
 	case bodyIgnores:
 		time.Sleep(8 * time.Second)
 	case bodyLasts:
@@ -121,15 +167,32 @@ func (b *burner) Burn(ctx context.Context, _ string) (string, error) {
 			return "", ctx.Err()
 		}
 	}
+	if b.setup.After > 0 {
+		return "", retrypolicy.After(errBurnt, b.setup.After)
+	}
 	return "", errBurnt
+}
+
+// gate waits for the file Free.
+func (s *setup) gate(ctx context.Context) error {
+	for !exists(s.Free) {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 var errBurnt = errors.New("burnt")
 
 // enter counts a started body, in the file that outlives every process, and
 // returns the count.
-func (b *burner) enter() (int, error) {
-	f, err := os.OpenFile(b.setup.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+func (b *burner) enter() (int, error) { return enter(b.setup.Ledger) }
+
+func enter(ledger string) (int, error) {
+	f, err := os.OpenFile(ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 0, err
 	}
@@ -137,7 +200,7 @@ func (b *burner) enter() (int, error) {
 	if _, err := fmt.Fprintf(f, "%d %s\n", os.Getpid(), time.Now().Format(time.RFC3339Nano)); err != nil {
 		return 0, err
 	}
-	return started(b.setup.Ledger)
+	return started(ledger)
 }
 
 // started is how many bodies the ledger counts.
@@ -190,19 +253,15 @@ func work(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &s); err != nil {
 		return err
 	}
-	c, err := client.Dial(client.Options{HostPort: s.Address, Logger: quiet(), MetricsHandler: &metrics{setup: &s}})
+	c, err := s.dial()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	w := worker.New(c, s.Queue, worker.Options{WorkerStopTimeout: s.StopTimeout, DisableWorkflowWorker: true})
-	d, b := s.definition(), &burner{setup: &s}
-	if s.Taken {
-		if b.room, err = newRoom(w, d, &s); err != nil {
-			return err
-		}
+	w, err := s.worker(c)
+	if err != nil {
+		return err
 	}
-	worker.Register(w, d.Definition, b)
 	if err := w.Start(); err != nil {
 		return err
 	}
@@ -210,6 +269,55 @@ func work(encoded string) error {
 	<-worker.InterruptCh()
 	w.Stop()
 	return nil
+}
+
+// dial connects the worker. A busy machine's server may keep it waiting for
+// longer than Dial has patience.
+func (s *setup) dial() (client.Client, error) {
+	for deadline := time.Now().Add(longest / 2); ; {
+		c, err := client.Dial(client.Options{
+			HostPort: s.Address, Logger: quiet(), MetricsHandler: &metrics{setup: s}, DataConverter: s.converter(),
+		})
+		if err == nil || time.Now().After(deadline) {
+			return c, err
+		}
+	}
+}
+
+// hosting is a worker that has not started.
+type hosting interface {
+	Start() error
+	Stop()
+}
+
+func (s *setup) worker(c client.Client) (hosting, error) {
+	if s.Kind == raw {
+		return s.rawWorker(c), nil
+	}
+	w := worker.New(c, s.Queue, worker.Options{
+		WorkerStopTimeout: s.StopTimeout, DisableWorkflowWorker: true, EnableSessionWorker: s.Kind == sessions,
+	})
+	d, b := s.definition(), &burner{setup: s}
+	switch {
+	case s.Kind == ignorant:
+		worker.RegisterFunc(w, other())
+		return w, nil
+	case s.Taken:
+		room, err := newRoom(w, d, s)
+		if err != nil {
+			return nil, err
+		}
+		b.room = room
+	}
+	if s.Limit && s.Freed != "" {
+		sets, err := worker.Limits(w, d.Definition)
+		if err != nil {
+			return nil, err
+		}
+		go b.tellFreed(sets)
+	}
+	worker.Register(w, d.Definition, b)
+	return w, nil
 }
 
 // process is a worker process.

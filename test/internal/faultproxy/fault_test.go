@@ -228,3 +228,16 @@ func TestACutLosesWhatStandsStill(t *testing.T) {
 	require.Eventually(t, func() bool { return r.beat(r.until(longest), "before") == nil }, longest, brief)
 	assert.Equal(t, "before", r.details())
 }
+
+func TestAProxyWhoseBytesStandStillCloses(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.proxy.Stall()
+	require.Equal(t, codes.DeadlineExceeded, status.Code((&running{fixture: f}).beat(f.until(brief), "never")), "the connection is being opened")
+	closed := make(chan struct{})
+	go func() {
+		f.proxy.Close()
+		close(closed)
+	}()
+	f.happens(closed, "the end of the proxy")
+}

@@ -77,6 +77,7 @@ func (p *Proxy) Address() string { return p.wire.Addr().String() }
 // Close ends every connection, and what is held is lost.
 func (p *Proxy) Close() {
 	p.end()
+	p.Cut() // the server waits for connections that are being opened, which may stand still
 	p.server.Stop()
 	p.later.Wait()
 	_ = p.upstream.Close()
