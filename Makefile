@@ -25,8 +25,8 @@ test-race:
 
 .PHONY: test-modules
 test-modules:
-	$(GO) test -timeout 15m -parallel 16 ./samples/... ./bench/... ./conformance/internal/... ./test/fire/...
-	$(GO) test -short ./test/mutation
+	$(GO) test -timeout 15m -parallel 16 ./samples/... ./bench/... ./conformance/internal/... ./test/fire/... ./test/internal/...
+	$(GO) test -short ./test/mutation ./test/chaos
 	$(GO) test -race -timeout 15m $(CONTRIB:%=%/...)
 
 # The specification as tests; also fails where a row of docs/parity.md has none.
@@ -48,6 +48,11 @@ SEED   ?= 0
 test-fire: ## The whole crash table, ROUNDS (20) times from SEED (0 draws one), and the engine's known mutations
 	$(GO) test ./test/fire -count=1 -v -timeout 80m -parallel 12 -fire.table -fire.rounds=$(ROUNDS) -fire.seed=$(SEED) | grep -vE '^(=== |    --- PASS)'
 	$(GO) test ./test/mutation -count=1 -timeout 30m -parallel 4
+
+FOR ?= 120s
+.PHONY: chaos
+chaos: ## Random faults from SEED (0 draws one) FOR a time (120s), and what they broke
+	$(GO) run ./test/chaos -seed $(SEED) -for $(FOR)
 
 .PHONY: test-postgres
 test-postgres: ## samples/dbpool on PostgreSQL, which it installs where there is none, and starts
