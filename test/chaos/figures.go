@@ -19,6 +19,7 @@ type run struct {
 	judgement *judgement
 	storm     *storm
 	log       *diary
+	reports   map[int]report // of workers, in the end
 	spawned   int
 	died      int
 	took      time.Duration
@@ -29,7 +30,7 @@ type run struct {
 // print prints the figures, and violations with what explains them.
 func (r *run) print(out io.Writer) {
 	kinds, outcomes := map[string]int{}, map[string]int{}
-	canceled, resets, orphans := 0, 0, 0
+	canceled, orphans := 0, 0
 	for _, one := range r.results {
 		kinds[string(one.spec.Kind)]++
 		if one.orphan {
@@ -38,7 +39,6 @@ func (r *run) print(out io.Writer) {
 		if one.canceled {
 			canceled++
 		}
-		resets += one.resets
 		if !one.hung && !one.orphan && !one.holdsCalls() {
 			outcomes[one.outcome.String()]++
 		}
@@ -62,6 +62,7 @@ func (r *run) print(out io.Writer) {
 	if orphans > 0 {
 		fmt.Fprintf(out, "unknown     %d calls that may not have reached the server\n", orphans)
 	}
+	fmt.Fprintf(out, "goroutines  %s\n", r.goroutines())
 	fmt.Fprintf(out, "time        %v of faults, %v until all calls had ended\n", r.took.Round(time.Second), r.settled.Round(time.Second))
 	slices.SortFunc(j.violations, byPromise)
 	fmt.Fprintf(out, "violations  %d\n", len(j.violations))
@@ -72,6 +73,16 @@ func (r *run) print(out io.Writer) {
 		}
 		r.explain(out, v)
 	}
+}
+
+// goroutines are those of the last processes, when they began and in the end.
+func (r *run) goroutines() string {
+	words := make([]string, 0, len(r.reports))
+	for _, i := range slices.Sorted(maps.Keys(r.reports)) {
+		one := r.reports[i]
+		words = append(words, fmt.Sprintf("worker %d %d, then %d (%d and %d of the library)", i, one.Before.Goroutines, one.Now.Goroutines, one.Before.Library, one.Now.Library))
+	}
+	return strings.Join(words, ", ")
 }
 
 // mostExplained is how many violations are printed in full.

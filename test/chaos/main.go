@@ -148,7 +148,7 @@ func (r *run) verdict(f *fleet, calls *caller, ledger string) error {
 	if err != nil {
 		return err
 	}
-	r.lines, r.results = lines, calls.results
+	r.lines, r.results, r.reports = lines, calls.results, reports
 	r.judgement = judge(r.plan, r.results, lines)
 	r.judgement.workers(reports)
 	f.mu.Lock()

@@ -1,10 +1,12 @@
 package fire
 
 import (
+	"bytes"
 	"syscall"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/concurry-go/concurry/test/internal/faultproxy"
 )
@@ -183,7 +185,9 @@ func (f *field) holdBeat(fault faultproxy.Fault) {
 		return true
 	}})
 	if fault.Behind != nil {
-		f.lastHeard(func(r faultproxy.Request) bool { return faultproxy.Another(first, r) })
+		f.lastHeard(func(r faultproxy.Request) (of, last bool) {
+			return bytes.Equal(tokenOf(first), tokenOf(r)), faultproxy.Another(first, r)
+		})
 	}
 	f.happens(held.Hit(), "no heartbeat was sent")
 	if f.retries == 0 {
@@ -222,17 +226,27 @@ func (f *field) deliver(held *faultproxy.Applied) {
 	f.happens(held.Delivered(), "the late request was never answered")
 }
 
-// lastHeard loses all heartbeats behind the first one that last is true of.
-// Nil loses all that come from now on.
-func (f *field) lastHeard(last func(faultproxy.Request) bool) {
-	heard := last == nil
+// lastHeard loses all heartbeats, of those that it is about, behind the first one
+// that is the last. Nil loses all that come from now on.
+func (f *field) lastHeard(is func(faultproxy.Request) (of, last bool)) {
+	heard := false
 	f.faults.Apply(faultproxy.Rule{Method: methodBeat, Fault: faultproxy.Drop(faultproxy.Silence), When: func(r faultproxy.Request) bool {
-		if heard {
+		if is == nil {
 			return true
 		}
-		heard = last(r)
-		return false
+		of, last := is(r)
+		lost := of && heard
+		heard = heard || of && last
+		return lost
 	}})
+}
+
+// tokenOf is the server attempt that a heartbeat is of.
+func tokenOf(r faultproxy.Request) []byte {
+	if beat, ok := r.Message.(*workflowservice.RecordActivityTaskHeartbeatRequest); ok {
+		return beat.GetTaskToken()
+	}
+	return nil
 }
 
 func (f *field) killFirst() {
