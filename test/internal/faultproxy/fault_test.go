@@ -36,6 +36,20 @@ func TestAHeldRequestArrivesAfterTheOnesBehindIt(t *testing.T) {
 	assert.Equal(t, 1, held.Hits())
 }
 
+func TestAClientCanBeCutOffLater(t *testing.T) {
+	t.Parallel()
+	r := newFixture(t).run()
+	f := faultproxy.Drop(faultproxy.CutOff)
+	f.CutAfter = time.Hour
+	dropped := r.proxy.Apply(faultproxy.Rule{Method: heartbeat, Times: 1, Fault: f})
+	require.Equal(t, codes.DeadlineExceeded, status.Code(r.beat(r.until(brief), "early")), "the client gives up first")
+	dropped.Lift()
+	f.CutAfter = brief
+	r.proxy.Apply(faultproxy.Rule{Method: heartbeat, Times: 1, Fault: f})
+	require.Equal(t, codes.Unavailable, status.Code(r.beat(r.until(longest), "patient")))
+	assert.Empty(t, r.details())
+}
+
 func TestAHeldRequestArrivesWhenItsDelayIsOver(t *testing.T) {
 	t.Parallel()
 	r := newFixture(t).run()

@@ -49,6 +49,8 @@ type Fault struct {
 	Behind func(held, other Request) bool
 	// Client is what the client sees.
 	Client Sight
+	// CutAfter is how long a client waits for CutOff. Zero is no time.
+	CutAfter time.Duration
 }
 
 // Sight is what a client sees of a request that a fault happens to.
@@ -58,7 +60,7 @@ const (
 	// Silence is nothing, until the client gives the request up.
 	Silence Sight = iota
 	// CutOff is the status Unavailable, as of a connection that is lost: after
-	// the server's answer if there is one at once, else immediately.
+	// the server's answer if there is one at once, and after Fault.CutAfter.
 	CutOff
 	// Answer is the server's answer: that at once if there is one, else the
 	// late one. A request that is never delivered has none.

@@ -76,6 +76,10 @@ func (p *Proxy) harm(a *Applied, r *request, client grpc.ServerStream) error {
 	gone := client.Context().Done()
 	switch f.Client {
 	case CutOff:
+		select {
+		case <-time.After(f.CutAfter):
+		case <-gone: // it sees nothing any more
+		}
 		return status.Error(codes.Unavailable, "faultproxy: the connection is cut off")
 	case Answer:
 		if now != nil {
