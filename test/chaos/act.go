@@ -81,7 +81,7 @@ func (s *subject) run(ctx context.Context, in *input) (output, error) {
 	s.look(ctx, in, n)
 	does := in.step(n)
 	failure := func(err error) (output, error) { return output{}, fmt.Errorf("%w of body %s/%d", err, in.Call, n) }
-	if err := s.last(ctx, in, n, does, held); err != nil {
+	if err := s.last(ctx, in, n, does); err != nil {
 		return output{}, err
 	}
 	switch does.Act {
@@ -112,19 +112,14 @@ func (s *subject) run(ctx context.Context, in *input) (output, error) {
 
 // last lasts as long as the step says, or until the context ends, whose error it
 // returns.
-func (s *subject) last(ctx context.Context, in *input, n int, does step, held *holding) error {
+func (s *subject) last(ctx context.Context, in *input, n int, does step) error {
 	over := time.After(does.lasts())
 	switch does.Act {
 	case blocks:
 		<-ctx.Done()
 		return ctx.Err()
 	case ignores:
-		select {
-		case <-over:
-		case <-ctx.Done():
-			held.end() // the engine may give up on it from now on
-			<-over
-		}
+		<-over
 		return nil
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -171,7 +166,11 @@ func (s *subject) begin(ctx context.Context, in *input, n int) *holding {
 	l := s.line(ctx, in, n, evBegin)
 	s.ledger.write(l)
 	l.Event = evEnd
-	return &holding{done: func() { s.ledger.write(l) }}
+	h := &holding{done: func() { s.ledger.write(l) }}
+	// From the end of its context on the engine may give up on a body, which can
+	// be stuck in a heartbeat of its own too.
+	context.AfterFunc(ctx, h.end)
+	return h
 }
 
 func (s *subject) line(ctx context.Context, in *input, n int, what event) line {
