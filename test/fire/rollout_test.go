@@ -80,7 +80,7 @@ func rolloutScripts() map[event]script {
 // prepareRollout makes waits that let a worker be replaced before Temporal's own
 // count of server attempts, those of other workers included, ends the call.
 func prepareRollout(c *cell, s *setup) {
-	s.Wait, s.Body = 500*time.Millisecond, bodyFails
+	s.Wait, s.Body = 800*time.Millisecond, bodyFails
 	switch {
 	case c.event == rollBack && c.phase == whileBodyRuns:
 		s.Body = bodyBlocks

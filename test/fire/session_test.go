@@ -27,7 +27,13 @@ func sessionCells(retries int) []cell {
 			if retries == 0 && p != whileBodyRuns {
 				continue
 			}
-			all = append(all, cell{event: e, phase: p, retries: retries, bodies: 1 + retries + 1, ending: endsBurnt})
+			// The first call has started one, and may have started more.
+			c := cell{event: e, phase: p, retries: retries, bodies: 2 * (retries + 1), atLeast: 1 + retries + 1, ending: endsBurnt}
+			if e == sessionShutDown && retries == 0 {
+				// A worker that is shut down ends a call whose last body it cuts off.
+				c.atLeast, c.mayBeLost = 1, true
+			}
+			all = append(all, c)
 		}
 	}
 	return all
@@ -55,9 +61,6 @@ func prepareSession(c *cell, s *setup) {
 		s.Body, s.Wait = bodyBlocks, 10*time.Millisecond
 	case whileWaitingServer:
 		s.InPlace = -1
-	}
-	if c.retries > 1 {
-		s.Wait = min(s.Wait, 700*time.Millisecond)
 	}
 }
 
