@@ -72,7 +72,7 @@ func (c *caller) keep(until, patience context.Context) error {
 func (c *caller) one(patience context.Context, s spec) error {
 	r := &result{spec: s, shape: c.plan.shapes[s.Shape], call: s.ID, begun: time.Now()}
 	f, err := c.begin(patience, r)
-	if err != nil {
+	if err != nil && !errors.Is(err, errNeverMade) {
 		return fmt.Errorf("call %s, a %s: %w", s.ID, s.Kind, err)
 	}
 	c.mu.Lock()
@@ -117,8 +117,12 @@ type flight struct {
 // requestTimeout bounds one try of a request of the caller's.
 const requestTimeout = 20 * time.Second
 
-// begin makes a call. It tries until the server has it, or there is no more time;
-// then flight is nil. An error is one that trying again does not mend.
+// errNeverMade is the end of tries to make a call: the server was away until the
+// end, and may have it all the same.
+var errNeverMade = errors.New("there was no more time")
+
+// begin makes a call. It tries until the server has it, or until errNeverMade.
+// Another error is one that trying again does not mend.
 func (c *caller) begin(patience context.Context, r *result) (*flight, error) {
 	for {
 		ctx, cancel := context.WithTimeout(patience, requestTimeout)
@@ -129,7 +133,7 @@ func (c *caller) begin(patience context.Context, r *result) (*flight, error) {
 			return f, nil
 		case patience.Err() != nil:
 			r.orphan = true
-			return nil, nil //nolint:nilerr // the server was away for too long
+			return nil, errNeverMade
 		case !isOutage(err):
 			return nil, err
 		}

@@ -29,7 +29,7 @@ func TestPromisesHoldUnderFaults(t *testing.T) {
 	}
 }
 
-// Without faults nothing is lost, and the checks themselves are right.
+// Without faults it is the checks themselves that are tested.
 func TestPromisesHoldInACalm(t *testing.T) {
 	o := options{seed: 2, length: 5 * time.Second, settle: time.Minute, calls: 20, workers: 2, without: []string{allFaults}}
 	violations, err := chaos(t.Context(), o, t.Output())

@@ -101,8 +101,3 @@ func (o *options) leavesOut(name string) bool { return slices.Contains(o.without
 
 // lacks reports whether there is no fault of a kind.
 func (o *options) lacks(f fault) bool { return o.leavesOut(string(f)) || o.leavesOut(allFaults) }
-
-// calm reports whether there are no faults at all.
-func (o *options) calm() bool {
-	return !slices.ContainsFunc(faults(), func(f weightedFault) bool { return !o.lacks(f.kind) })
-}

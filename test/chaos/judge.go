@@ -30,7 +30,7 @@ func judge(p *plan, results []*result, lines []line) *judgement {
 	j := &judgement{}
 	of := byCall(lines)
 	for _, r := range results {
-		j.call(r, of[r.call], p.options.calm())
+		j.call(r, of[r.call])
 	}
 	j.limits(p, lines)
 	j.unknown(results, of)
@@ -49,8 +49,8 @@ func (j *judgement) addf(promise, call string, at time.Time, format string, args
 	j.violations = append(j.violations, violation{Promise: promise, Call: call, At: at, Detail: fmt.Sprintf(format, args...)})
 }
 
-// call judges one call. calm says that there were no faults.
-func (j *judgement) call(r *result, lines []line, calm bool) {
+// call judges one call.
+func (j *judgement) call(r *result, lines []line) {
 	r.started = map[int]bool{}
 	times, bodies := map[int]int{}, 0
 	var last time.Time
@@ -96,9 +96,6 @@ func (j *judgement) call(r *result, lines []line, calm bool) {
 		j.lost++
 		if bodies < most {
 			j.bodiesLeft++
-		}
-		if calm {
-			j.addf("nothing is lost without a fault", r.call, r.ended, "%s", r.outcome.Text)
 		}
 	}
 }

@@ -94,14 +94,13 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 	}
 }
 
-func TestNothingIsLostWithoutAFault(t *testing.T) {
+func TestLostCallsAreCounted(t *testing.T) {
 	t.Parallel()
-	r := of(shape{NumRetries: 1, Limit: unlimited})
-	r.outcome = outcome{Ending: endsLost}
-	j := judge(&plan{options: options{without: []string{allFaults}}, shapes: []*shape{r.shape}}, []*result{r}, bodies(0, 1))
-	require.Len(t, j.violations, 1)
-	assert.Equal(t, "nothing is lost without a fault", j.violations[0].Promise)
-	assert.Equal(t, 1, j.bodiesLeft)
+	one, all := of(shape{NumRetries: 1, Limit: unlimited}), of(shape{NumRetries: 0, Limit: unlimited})
+	one.outcome, all.outcome = outcome{Ending: endsLost}, outcome{Ending: endsLost}
+	j := judge(&plan{shapes: []*shape{one.shape}}, []*result{one, all}, bodies(0, 1))
+	assert.Equal(t, 2, j.lost)
+	assert.Equal(t, 1, j.bodiesLeft, "of the one that may have had another")
 }
 
 // Limits bind one process, one key and one session at a time.

@@ -78,7 +78,7 @@ type output struct {
 
 // call is the i-th call of a seed.
 func (p *plan) call(i int) spec {
-	r := rand.New(rand.NewPCG(p.options.seed, streamCalls+uint64(i)))
+	r := rand.New(rand.NewPCG(p.options.seed, streamCalls+uint64(i))) //nolint:gosec // a seed is to be repeated
 	s := spec{ID: fmt.Sprintf("c%05d", i), Kind: draw(r, p.options.kinds(), func(k weightedKind) int { return k.weight }).kind, Calls: 1}
 	s.Shape = p.drawShape(r, s.Kind)
 	of := p.shapes[s.Shape]
