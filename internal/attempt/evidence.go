@@ -3,10 +3,12 @@ package attempt
 import (
 	"context"
 	"strings"
+	"time"
 
 	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -27,13 +29,13 @@ func (e *execution) unrecorded(ctx context.Context, found *Journal) Unrecorded {
 	if server == nil {
 		return Unrecorded{}
 	}
-	f := server.lastFailure(ctx)
+	f, at := server.lastEnd(ctx)
 	app := f.GetApplicationFailureInfo()
 	if app == nil || app.GetType() == UnrecordedType { // a timeout; or nobody knows
 		return Unrecorded{Reason: timeoutReason(f)}
 	}
 	if found == nil && isBeforeTheBody(app.GetType(), f.GetMessage()) {
-		return Unrecorded{None: info.Attempt == 2 || tooSoonForTimeout(info)}
+		return Unrecorded{None: tooSoonForTimeout(info, at)}
 	}
 	err := server.failure.FailureToError(f)
 	reason, err := textOf(err)
@@ -44,15 +46,45 @@ func (e *execution) unrecorded(ctx context.Context, found *Journal) Unrecorded {
 	return Unrecorded{Ended: &retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: wire.Cut(reason, wire.MaxReason), ErrorType: app.GetType()}}
 }
 
-// tooSoonForTimeout reports whether no server attempt before this one can have
-// been lost: the server would have had to wait for a timeout to notice.
-func tooSoonForTimeout(info *activity.Info) bool {
+// tooSoonForTimeout reports whether none of the server attempts before this one can
+// have been lost, the last of which has ended at a time: the server would have had
+// to wait for a timeout to notice, beside the waits between them, which are at least
+// those of the caller's policy, or of the engine's own.
+func tooSoonForTimeout(info *activity.Info, last time.Time) bool {
+	if info.Attempt <= 2 {
+		return true // there is but the last
+	}
 	shortest := info.StartToCloseTimeout
 	if h := info.HeartbeatTimeout; h > 0 && (shortest <= 0 || h < shortest) {
 		shortest = h
 	}
-	return shortest > 0 && info.StartedTime.Sub(info.ScheduledTime) < shortest
+	if last.Before(info.ScheduledTime) { // the server does not tell
+		last = info.StartedTime
+	}
+	return shortest > 0 && last.Sub(info.ScheduledTime)-leastWaits(info.RetryPolicy, info.Attempt-2) < shortest
 }
+
+// leastWaits is how long n waits between server attempts have taken, at least.
+func leastWaits(p *temporal.RetryPolicy, n int32) (sum time.Duration) {
+	if p == nil {
+		return 0
+	}
+	next := float64(p.InitialInterval)
+	for range min(n, mostWaits) {
+		wait := min(time.Duration(next), unstartableDelay)
+		if p.MaximumInterval > 0 {
+			wait = min(wait, p.MaximumInterval)
+		}
+		sum += wait
+		if next < float64(unstartableDelay) {
+			next *= max(p.BackoffCoefficient, 1)
+		}
+	}
+	return sum
+}
+
+// mostWaits bounds what is added up.
+const mostWaits = 1000
 
 // isBeforeTheBody reports whether a failure is one of a server attempt that has
 // started no body: its worker did not know the activity type, or could not decode

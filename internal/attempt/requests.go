@@ -137,9 +137,9 @@ func (r *requests) complete(ctx context.Context, result *commonpb.Payloads) erro
 	return err
 }
 
-// lastFailure asks how the server attempt before this one ended; nil if the
-// server does not know, or does not tell.
-func (r *requests) lastFailure(ctx context.Context) *failurepb.Failure {
+// lastEnd asks how the server attempt before this one ended, and when. A nil
+// failure is one that the server does not know, or does not tell.
+func (r *requests) lastEnd(ctx context.Context) (f *failurepb.Failure, at time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	if r.info.WorkflowExecution.ID == "" {
@@ -147,23 +147,23 @@ func (r *requests) lastFailure(ctx context.Context) *failurepb.Failure {
 			Namespace: r.namespace(), ActivityId: r.info.ActivityID, RunId: r.info.ActivityRunID, IncludeLastFailure: true,
 		})
 		if err != nil {
-			return nil
+			return nil, time.Time{}
 		}
-		return answer.GetInfo().GetLastFailure()
+		return answer.GetInfo().GetLastFailure(), answer.GetInfo().GetLastAttemptCompleteTime().AsTime()
 	}
 	answer, err := r.service.DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
 		Namespace: r.namespace(),
 		Execution: &commonpb.WorkflowExecution{WorkflowId: r.info.WorkflowExecution.ID, RunId: r.info.WorkflowExecution.RunID},
 	})
 	if err != nil {
-		return nil
+		return nil, time.Time{}
 	}
 	for _, a := range answer.GetPendingActivities() {
 		if a.GetActivityId() == r.info.ActivityID {
-			return a.GetLastFailure()
+			return a.GetLastFailure(), a.GetLastAttemptCompleteTime().AsTime()
 		}
 	}
-	return nil
+	return nil, time.Time{}
 }
 
 // encodedFailure is err as the client's converter sends it.

@@ -78,6 +78,10 @@ func (r *result) explainBody() error {
 // explainStop checks that the call has what it was stopped by.
 func (r *result) explainStop() error {
 	has := map[retrypolicy.Stop]bool{
+		retrypolicy.StopSpent:       true,
+		retrypolicy.StopCase:        r.shape.CaseRetries > 0,
+		retrypolicy.StopFiltered:    r.shape.Filtered,
+		retrypolicy.StopPermanent:   true,
 		retrypolicy.StopCallTimeout: r.shape.CallTimeout > 0,
 		retrypolicy.StopMaxElapsed:  r.shape.MaxElapsed > 0,
 		retrypolicy.StopLimits:      r.shape.Limit != unlimited,
