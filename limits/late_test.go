@@ -2,6 +2,7 @@ package limits
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync/atomic"
 	"testing"
@@ -260,5 +261,119 @@ func TestUndoGivesBackWhatWasUsedBeyond(t *testing.T) {
 			lease.Undo()
 			require.Zero(t, s.Snapshot().Limits[0].InUse, "%s", a)
 		})
+	}
+}
+
+// What time has given back at one rate is not given back once more at another.
+func TestBucketsKeepTheirPromiseOverAResize(t *testing.T) {
+	t.Parallel()
+	for _, a := range []Algorithm{TokenBucket, GCRA, LeakyBucket} {
+		for _, capacity := range []float64{6, 60, 600, 6000} {
+			t.Run(fmt.Sprintf("%s to %v", a, capacity), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { keepsItsBurst(t, a, capacity) })
+			})
+		}
+	}
+}
+
+func keepsItsBurst(t *testing.T, a Algorithm, capacity float64) {
+	t.Helper()
+	l, most := Rate("r", 60, time.Minute).By(a), 100
+	if a == LeakyBucket {
+		most = 1
+	} else {
+		l.Burst = 100
+	}
+	s := MustNew(l)
+	var olds []Lease
+	for range 5 {
+		old, err := s.Acquire(t.Context(), Units{"r": 20})
+		require.NoError(t, err)
+		olds = append(olds, old)
+	}
+	require.NoError(t, s.Resize("r", capacity))
+	for s.Snapshot().Limits[0].InUse > 0 {
+		time.Sleep(100 * time.Millisecond)
+	}
+	n := 0
+	take := func() {
+		for {
+			if _, err := s.TryAcquire(Units{"r": 1}); err != nil {
+				return
+			}
+			n++
+		}
+	}
+	take()
+	for _, old := range olds {
+		for used := 19; used >= 0; used-- {
+			require.NoError(t, old.Use(Units{"r": used}))
+			take()
+		}
+	}
+	require.Equal(t, most, n)
+}
+
+// What one lease gives back lets the others go sooner, so that they have less to
+// give back: without any resize.
+func TestBucketKeepsItsPromiseWhereOthersHaveGivenBackBefore(t *testing.T) {
+	t.Parallel()
+	for _, a := range []Algorithm{TokenBucket, GCRA} {
+		synctest.Test(t, func(t *testing.T) {
+			s := MustNew(Rate("r", 20, 20*time.Second).By(a))
+			acquire := func(n int) Lease {
+				lease, err := s.TryAcquire(Units{"r": n})
+				require.NoError(t, err)
+				return lease
+			}
+			first, second := acquire(10), acquire(10)
+			first.Undo()
+			time.Sleep(9 * time.Second) // the second has one left
+			acquire(10)
+			time.Sleep(6 * time.Second)
+			second.Undo() // all of it went long since
+			n := 0
+			for ; ; n++ {
+				if _, err := s.TryAcquire(Units{"r": 1}); err != nil {
+					break
+				}
+			}
+			require.Equal(t, 15, n, "of the 11 in line 9 seconds after the start, 5 are left: %s", a)
+		})
+	}
+}
+
+// A leaky bucket has nothing until it is empty, and then lets in what is asked
+// for; a window has whole units.
+func TestSnapshotSaysWhatCanBeHadNow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := MustNew(Rate("r", 20, 20*time.Second).By(LeakyBucket))
+		usage := func() Usage { return s.Snapshot().Limits[0] }
+		require.Equal(t, []float64{0, 20, 0}, []float64{usage().InUse, usage().Available, usage().Utilization})
+		lease, err := s.TryAcquire(Units{"r": 1})
+		require.NoError(t, err)
+		require.Equal(t, []float64{1, 0, 1}, []float64{usage().InUse, usage().Available, usage().Utilization})
+		_, err = s.TryAcquire(Units{"r": 1})
+		require.ErrorIs(t, err, ErrNoRoom)
+		require.NoError(t, lease.Use(Units{"r": 30}))
+		require.Equal(t, []float64{30, 0, 1.5}, []float64{usage().InUse, usage().Available, usage().Utilization})
+		time.Sleep(30*time.Second - 1)
+		require.Zero(t, usage().Available)
+		require.InDelta(t, 1, usage().Utilization, 0)
+		time.Sleep(1)
+		require.Equal(t, []float64{0, 20, 0}, []float64{usage().InUse, usage().Available, usage().Utilization})
+		_, err = s.TryAcquire(Units{"r": 20})
+		require.NoError(t, err)
+	})
+	for _, a := range []Algorithm{SlidingWindow, FixedWindow} {
+		s := MustNew(Rate("r", 1.9, time.Hour).By(a))
+		_, err := s.TryAcquire(Units{"r": 1})
+		require.NoError(t, err)
+		_, err = s.TryAcquire(Units{"r": 1})
+		require.ErrorIs(t, err, ErrNoRoom)
+		u := s.Snapshot().Limits[0]
+		require.Equal(t, []float64{1.9, 1, 0, 1}, []float64{u.Capacity, u.InUse, u.Available, u.Utilization}, "%s", a)
 	}
 }

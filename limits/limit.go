@@ -24,7 +24,16 @@ const (
 	KindCalls Kind = "calls"
 )
 
-// Algorithm is how a rate is measured.
+// Algorithm is how a rate is measured, and so what it promises.
+//
+// A promise is about what was used in the end: what was given back does not
+// count, and what was used beyond an acquisition counts from when Use said so.
+// Nothing holds that up, but it holds up what comes after: the promise is about
+// every time at whose end something was acquired.
+//
+// Over a Resize, the capacity of windows and the Burst are those in force when the
+// last unit was acquired, and time lets through what the rate in force as it passed
+// does. A time with an infinite capacity in it has no bound.
 type Algorithm string
 
 const (
@@ -34,7 +43,8 @@ const (
 	SlidingWindow Algorithm = "sliding_window"
 	// FixedWindow: at most Capacity units in each of the windows that follow
 	// one another from the set's making on. Around the border of two there can
-	// be twice as many within one Window.
+	// be twice as many within one Window. What was used beyond the capacity that
+	// a window had at its end counts in the next.
 	FixedWindow Algorithm = "fixed_window"
 	// TokenBucket: a bucket of Burst tokens, full at first, gets Capacity new
 	// ones per Window, and a unit takes one out. In any time t at most
@@ -217,12 +227,22 @@ func join[S ~string](all []S) string {
 
 // most is the largest request that a limit of this capacity can ever grant.
 func (l *Limit) most() int64 {
-	c := l.Capacity
-	if l.Burst > 0 {
-		c = l.Burst
-	}
+	c := l.burst()
 	if math.IsInf(c, 1) || c >= MostCapacity {
 		return MostCapacity
 	}
 	return int64(c)
+}
+
+// wholeUnits tells whether a rate's algorithm counts no fractions.
+func (l *Limit) wholeUnits() bool {
+	return l.Algorithm == "" || l.Algorithm == SlidingWindow || l.Algorithm == FixedWindow
+}
+
+// burst is how many units there can be at one instant.
+func (l *Limit) burst() float64 {
+	if l.Burst > 0 {
+		return l.Burst
+	}
+	return l.Capacity
 }

@@ -117,9 +117,10 @@ func newSet(clock Clock, limits []Limit) *Set {
 }
 
 // Resize gives a limit another capacity, at once. What is held stays held, and
-// what was taken counts against the new capacity. Requests that wait for more
-// than it can ever grant end with a *UnitsError. For a rate with a Burst, the
-// burst stays.
+// what was taken counts against the new capacity, as far as time had not let it
+// through at the old one; Algorithm says what is promised over a resize. Requests
+// that wait for more than it can ever grant end with a *UnitsError. For a rate with
+// a Burst, the burst stays.
 //
 // Errors: a *UnitsError for a key that the set does not have, a *FieldError for
 // a capacity that it cannot have.

@@ -23,9 +23,12 @@ type Usage struct {
 	// a resize, or where more was used than acquired, it can be above the
 	// capacity.
 	InUse float64
-	// Available is what is left.
+	// Available is what can be had now, if nobody waits: what is left of the
+	// capacity, or of the burst. A LeakyBucket has nothing until it is empty, and
+	// then as much as its capacity.
 	Available float64
-	// Utilization is InUse as a part of the capacity: 0 is idle, 1 is full.
+	// Utilization is InUse as a part of the capacity: 0 is idle, 1 is full. A
+	// LeakyBucket is full until it is empty.
 	Utilization float64
 }
 
@@ -44,13 +47,17 @@ func (s *Set) Snapshot() Snapshot {
 			u.InUse = float64(l.held)
 		case l.meter != nil:
 			u.InUse = l.meter.used(now)
-			if l.Burst > 0 {
-				capacity = l.Burst
+			capacity = l.burst()
+			if l.wholeUnits() {
+				capacity = math.Floor(capacity)
 			}
 		}
 		u.Available = max(capacity-u.InUse, 0)
 		if !math.IsInf(capacity, 1) {
 			u.Utilization = u.InUse / capacity
+		}
+		if l.Algorithm == LeakyBucket && u.InUse > 0 {
+			u.Available, u.Utilization = 0, max(u.Utilization, 1)
 		}
 		snapshot.Limits[i] = u
 	}

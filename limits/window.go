@@ -1,0 +1,189 @@
+package limits
+
+import "math"
+
+// slidingWindow is a log of what was taken within the last window: (now-window,
+// now].
+type slidingWindow struct {
+	window, capacity int64
+	sum              int64
+
+	log   []taken // a ring
+	first int     // where the oldest is
+	n     int     // how many there are
+	seq   uint64  // mark of the oldest
+}
+
+type taken struct{ at, units int64 }
+
+// at is the i-th oldest; the ring's length is a power of two.
+func (w *slidingWindow) at(i int) *taken { return &w.log[(w.first+i)&(len(w.log)-1)] }
+
+func (w *slidingWindow) expire(now int64) {
+	for w.n > 0 && w.at(0).at <= now-w.window {
+		w.sum -= w.at(0).units
+		w.first = (w.first + 1) & (len(w.log) - 1)
+		w.n--
+		w.seq++
+	}
+}
+
+func (w *slidingWindow) when(now, n int64) int64 {
+	w.expire(now)
+	over := w.sum + n - w.capacity
+	for i := 0; over > 0 && i < w.n; i++ {
+		t := w.at(i)
+		if over -= t.units; over <= 0 {
+			return t.at + w.window
+		}
+	}
+	if over > 0 {
+		return math.MaxInt64 // more than the capacity
+	}
+	return now
+}
+
+func (w *slidingWindow) take(now int64, a *amount, n int64) {
+	w.expire(now)
+	if w.n == len(w.log) {
+		grown := make([]taken, max(2*len(w.log), 8))
+		for i := range w.n {
+			grown[i] = *w.at(i)
+		}
+		w.log, w.first = grown, 0
+	}
+	w.n++
+	*w.at(w.n - 1) = taken{now, n}
+	w.sum += n
+	a.mark, a.charged = w.seq+uint64(w.n)-1, n
+}
+
+// of is what was taken under a's mark; nil if it has left the window.
+func (w *slidingWindow) of(a *amount) *taken {
+	if i := a.mark - w.seq; a.mark >= w.seq && i < uint64(w.n) {
+		return w.at(int(i))
+	}
+	return nil
+}
+
+func (w *slidingWindow) more(now int64, a *amount, n int64) {
+	w.expire(now)
+	if t := w.of(a); t != nil && t.at == now {
+		t.units += n
+		w.sum += n
+		a.charged += n
+		return
+	}
+	w.take(now, a, n)
+}
+
+func (w *slidingWindow) back(now int64, a *amount, n int64) {
+	w.expire(now)
+	if t := w.of(a); t != nil {
+		n = min(n, a.charged)
+		t.units -= n
+		w.sum -= n
+		a.charged -= n
+	}
+}
+
+func (w *slidingWindow) resize(_ int64, l *Limit) { w.capacity = int64(l.Capacity) }
+
+func (w *slidingWindow) used(now int64) float64 {
+	w.expire(now)
+	return float64(w.sum)
+}
+
+func (w *slidingWindow) fresh(now int64) int64 {
+	w.expire(now)
+	if w.sum == 0 {
+		return now
+	}
+	return w.at(w.n-1).at + w.window
+}
+
+// fixedWindow counts in windows that follow one another. What was used beyond
+// the capacity counts in the next ones.
+type fixedWindow struct {
+	window, capacity int64
+	index            int64 // of the current window
+	count            int64
+}
+
+func (w *fixedWindow) roll(now int64) {
+	index := now / w.window
+	passed := index - w.index
+	if passed <= 0 {
+		return
+	}
+	w.index = index
+	if w.count <= w.capacity || passed > w.count/w.capacity {
+		w.count = 0
+	} else {
+		w.count -= passed * w.capacity
+	}
+}
+
+func (w *fixedWindow) when(now, n int64) int64 {
+	w.roll(now)
+	over := w.count + n - w.capacity
+	if over <= 0 {
+		return now
+	}
+	if n > w.capacity {
+		return math.MaxInt64
+	}
+	return w.begin(over)
+}
+
+// begin is when the window begins in which so many units have gone by.
+func (w *fixedWindow) begin(units int64) int64 {
+	windows := (units + w.capacity - 1) / w.capacity
+	if windows > math.MaxInt64/w.window-w.index {
+		return math.MaxInt64
+	}
+	return (w.index + windows) * w.window
+}
+
+func (w *fixedWindow) take(now int64, a *amount, n int64) {
+	w.roll(now)
+	w.count += n
+	a.mark, a.charged = uint64(w.index), n
+}
+
+func (w *fixedWindow) more(now int64, a *amount, n int64) {
+	w.roll(now)
+	charged := a.charged
+	if a.mark != uint64(w.index) {
+		charged = 0
+	}
+	w.take(now, a, n)
+	a.charged += charged
+}
+
+func (w *fixedWindow) back(now int64, a *amount, n int64) {
+	w.roll(now)
+	if a.mark == uint64(w.index) {
+		n = min(n, a.charged)
+		w.count = max(w.count-n, 0)
+		a.charged -= n
+	}
+}
+
+func (w *fixedWindow) resize(now int64, l *Limit) {
+	w.roll(now)
+	w.capacity = int64(l.Capacity)
+}
+
+func (w *fixedWindow) used(now int64) float64 {
+	w.roll(now)
+	return float64(w.count)
+}
+
+func (w *fixedWindow) fresh(now int64) int64 {
+	w.roll(now)
+	if w.count == 0 {
+		return now
+	}
+	return w.begin(w.count)
+}
