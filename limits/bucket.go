@@ -1,6 +1,9 @@
 package limits
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // scale is how many parts a unit of capacity is counted in.
 const scale = 1_000_000
@@ -203,6 +206,25 @@ func (d *drain) used(now int64) float64 {
 func (d *drain) fresh(now int64) int64 {
 	d.leak(now)
 	return max(d.downTo(wide{}), now)
+}
+
+func (d *drain) keep(now int64, state []byte) []byte {
+	d.leak(now)
+	state = binary.AppendVarint(state, d.at)
+	state = binary.AppendUvarint(state, d.level.hi)
+	return binary.AppendUvarint(state, d.level.lo)
+}
+
+func (d *drain) recall(state []byte) []byte {
+	from := numbers(state)
+	d.renew(from.next())
+	d.level = wide{from.nextUnsigned(), from.nextUnsigned()}
+	return from
+}
+
+func (d *drain) renew(now int64) {
+	d.at, d.level = now, wide{}
+	d.began, d.stretches = d.come, d.stretches[:0]
 }
 
 // bucket is the token bucket and GCRA: the tokens that are missing stand in line.

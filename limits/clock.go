@@ -28,10 +28,12 @@ func NewWithClock(clock Clock, limits ...Limit) (*Set, error) {
 	return newSet(clock, limits), nil
 }
 
-// since is the time in nanoseconds since the set was made.
-func (s *Set) since() int64 {
-	if s.clock.Now == nil {
-		return int64(time.Since(s.base))
+// since is the time in nanoseconds since the set's base.
+func (s *Set) since() int64 { return s.clock.since(s.base) }
+
+func (c Clock) since(base time.Time) int64 {
+	if c.Now == nil {
+		return int64(time.Since(base))
 	}
-	return int64(s.clock.Now().Sub(s.base))
+	return int64(c.Now().Sub(base))
 }

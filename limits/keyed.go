@@ -4,34 +4,31 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
-	"math"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Keyed has one independent set of the same limits for each key, such as a
-// tenant or an account. A key nobody holds, waits for or has taken anything of
-// lately is forgotten, so that the memory is that of the busy ones. Safe for
-// concurrent use; made by NewKeyed.
+// tenant or an account. A key that nobody holds or waits for costs some 150 bytes
+// as long as what was taken of it counts, and in a sliding window a few more for
+// each acquisition; then it is forgotten. Safe for concurrent use; made by
+// NewKeyed.
 type Keyed struct {
 	clock Clock
 	base  time.Time
 
-	mu     sync.Mutex
-	limits []Limit
-	sets   map[string]*keyedSet
-	idle   idleSets
-	timer  *time.Timer
-	closed error
-}
-
-// keyedSet is the set of one key.
-type keyedSet struct {
-	key   string
-	set   *Set
-	users int   // acquisitions under way
-	until int64 // when it can be forgotten, if it stays idle; 0 if it is not idle
-	at    int   // in the heap
+	mu      sync.Mutex
+	limits  []Limit
+	sets    map[string]*keyedSet
+	idle    idleSets
+	timer   *time.Timer
+	timerAt int64       // when it fires; MaxInt64 if it does not
+	spare   *sync.Pool  // of sets, with these limits, that belong to no key
+	warm    []*keyedSet // see keepWarm
+	hand    int         // where the next one comes in warm
+	buffer  []byte      // for states
+	closed  error
 }
 
 // NewKeyed makes a keyed set, or returns an error that names everything that is
@@ -44,7 +41,10 @@ func NewKeyed(limits ...Limit) (*Keyed, error) {
 }
 
 func newKeyed(clock Clock, limits []Limit) *Keyed {
-	return &Keyed{clock: clock, base: time.Now(), limits: append([]Limit(nil), limits...), sets: map[string]*keyedSet{}}
+	return &Keyed{
+		clock: clock, base: clock.now(), limits: append([]Limit(nil), limits...),
+		sets: map[string]*keyedSet{}, spare: &sync.Pool{},
+	}
 }
 
 // MustNewKeyed is NewKeyed for package variables: it panics where that returns
@@ -107,12 +107,14 @@ func (k *Keyed) enter(key string) (*keyedSet, error) {
 	}
 	s := k.sets[key]
 	if s == nil {
-		s = &keyedSet{key: key, set: newSet(k.clock, k.limits)}
-		s.set.watch(func() { k.settle(s) })
+		s = &keyedSet{key: key, at: -1}
 		k.sets[key] = s
 	}
-	s.users++
 	k.busy(s)
+	if s.set == nil {
+		k.thaw(s)
+	}
+	s.users++
 	return s, nil
 }
 
@@ -123,112 +125,42 @@ func (k *Keyed) leave(s *keyedSet) {
 	k.settle(s)
 }
 
-// busy takes s out of those that are to be forgotten.
-func (k *Keyed) busy(s *keyedSet) {
-	if s.until != 0 {
-		s.until = 0
-		heap.Remove(&k.idle, s.at)
-	}
-}
-
-// settle forgets s if it is idle, or notes when it can be forgotten.
-func (k *Keyed) settle(s *keyedSet) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if s.users > 0 || k.sets[s.key] != s {
-		return
-	}
-	k.busy(s)
-	fresh, idle := s.set.freshIn()
-	switch {
-	case !idle:
-	case fresh <= 0:
-		delete(k.sets, s.key)
-	default:
-		s.until = max(int64(time.Since(k.base)+fresh), 1)
-		heap.Push(&k.idle, s)
-		k.schedule()
-	}
-}
-
-// schedule sets the timer for the first key to be forgotten.
-func (k *Keyed) schedule() {
-	if len(k.idle) == 0 {
-		return
-	}
-	in := time.Duration(k.idle[0].until) - time.Since(k.base)
-	if k.timer == nil {
-		k.timer = time.AfterFunc(in, k.sweep)
-		return
-	}
-	k.timer.Reset(in)
-}
-
-// sweep forgets the keys whose time has come, unless a resize, or a clock that is
-// not this one, has changed that.
-func (k *Keyed) sweep() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := int64(time.Since(k.base))
-	for len(k.idle) > 0 && k.idle[0].until <= now {
-		s := k.idle[0]
-		k.busy(s)
-		switch fresh, idle := s.set.freshIn(); {
-		case !idle: // it will tell when it is
-		case fresh <= 0:
-			delete(k.sets, s.key)
-		default:
-			s.until = now + int64(max(fresh, soonest))
-			heap.Push(&k.idle, s)
-		}
-	}
-	k.schedule()
-}
-
-// soonest is how long a key that could not be forgotten is left alone at least.
-const soonest = 10 * time.Millisecond
-
-// freshIn is how long it takes, if nothing happens, until the set is as good as
-// new. idle tells whether nobody holds or waits for anything.
-func (s *Set) freshIn() (d time.Duration, idle bool) {
-	s.lock()
-	defer s.unlock()
-	if s.opened > 0 || s.head != nil {
-		return 0, false
-	}
-	now := s.now()
-	fresh := now
-	for i := range s.limits {
-		if m := s.limits[i].charged(); m != nil {
-			fresh = max(fresh, m.fresh(now))
-		}
-	}
-	return time.Duration(min(fresh-now, math.MaxInt64/4)), true
-}
-
 // Resize gives a limit another capacity, for all keys; see Set.Resize.
 func (k *Keyed) Resize(limit string, capacity float64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	found := false
-	for i := range k.limits {
-		if k.limits[i].Key != limit {
-			continue
-		}
-		if err := k.limits[i].checkCapacity(capacity); err != nil {
-			return err
-		}
-		found = true
-		k.limits[i].Capacity = capacity
-	}
-	if !found {
+	i := slices.IndexFunc(k.limits, func(l Limit) bool { return l.Key == limit })
+	if i < 0 {
 		return &UnitsError{Key: limit, Allowed: fmt.Sprintf("no such key; there are %d limits", len(k.limits))}
 	}
+	if err := k.limits[i].checkCapacity(capacity); err != nil {
+		return err
+	}
+	before := k.limits[i].Capacity
+	frozen := k.blank()
+	k.limits[i].Capacity, k.spare = capacity, &sync.Pool{}
 	for _, s := range k.sets {
-		if err := s.set.Resize(limit, capacity); err != nil {
+		if s.set != nil {
+			if err := s.set.Resize(limit, capacity); err != nil {
+				return err
+			}
+			if s.at >= 0 {
+				s.until, _ = s.set.freshAt()
+			}
+			continue
+		}
+		k.recall(frozen, s)
+		if err := frozen.Resize(limit, capacity); err != nil {
+			return err
+		}
+		s.until, _ = frozen.freshAt()
+		s.state = string(frozen.keep(k.buffer[:0]))
+		if err := frozen.Resize(limit, before); err != nil {
 			return err
 		}
 	}
+	heap.Init(&k.idle)
+	k.schedule(k.now())
 	return nil
 }
 
@@ -240,38 +172,14 @@ func (k *Keyed) Close(cause error) {
 	if k.closed == nil {
 		k.closed = cause
 	}
-	k.sets, k.idle = map[string]*keyedSet{}, nil
+	k.sets, k.idle, k.warm = map[string]*keyedSet{}, nil, nil
 	if k.timer != nil {
 		k.timer.Stop()
 	}
 	k.mu.Unlock()
 	for _, s := range sets {
-		s.set.Close(cause)
+		if s.set != nil {
+			s.set.Close(cause)
+		}
 	}
-}
-
-// idleSets is a heap, the first to be forgotten on top.
-type idleSets []*keyedSet
-
-func (h idleSets) Len() int           { return len(h) }
-func (h idleSets) Less(i, j int) bool { return h[i].until < h[j].until }
-func (h idleSets) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
-}
-
-// Push implements heap.Interface.
-func (h *idleSets) Push(x any) {
-	s, _ := x.(*keyedSet)
-	s.at = len(*h)
-	*h = append(*h, s)
-}
-
-// Pop implements heap.Interface.
-func (h *idleSets) Pop() any {
-	last := len(*h) - 1
-	s := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return s
 }

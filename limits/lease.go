@@ -131,10 +131,11 @@ func (s *Set) giveBack(g *grant, undo bool) {
 			s.wake()
 		}
 	}
-	idle := s.watcher != nil && s.opened == 0 && s.head == nil
+	keyed, of := s.keyed, s.of
+	idle := keyed != nil && s.opened == 0 && s.head == nil
 	s.unlock()
 	if idle {
-		s.watcher()
+		keyed.settle(of)
 	}
 }
 

@@ -42,9 +42,10 @@ const (
 	// Window.
 	SlidingWindow Algorithm = "sliding_window"
 	// FixedWindow: at most Capacity units in each of the windows that follow
-	// one another from the set's making on. Around the border of two there can
-	// be twice as many within one Window. What was used beyond the capacity that
-	// a window had at its end counts in the next.
+	// one another from the set's making on; of a key, from its first use on.
+	// Around the border of two there can be twice as many within one Window.
+	// What was used beyond the capacity that a window had at its end counts in
+	// the next.
 	FixedWindow Algorithm = "fixed_window"
 	// TokenBucket: a bucket of Burst tokens, full at first, gets Capacity new
 	// ones per Window, and a unit takes one out. In any time t at most

@@ -21,16 +21,23 @@ type meter interface {
 	used(now int64) float64
 	// fresh is from when on, at the earliest, the meter is as good as new.
 	fresh(now int64) int64
+	// keep appends to state what counts, while nobody has a mark; nil if that is
+	// much. recall makes the meter, of the same limit, what it was then, and
+	// returns the rest of state.
+	keep(now int64, state []byte) []byte
+	recall(state []byte) []byte
+	// renew makes it as good as new, from a time on.
+	renew(now int64)
 }
 
-// newMeter is nil for a rate without bound.
-func newMeter(l *Limit) meter {
+// newMeter is a meter from a time on; nil for a rate without bound.
+func newMeter(l *Limit, now int64) meter {
 	if math.IsInf(l.Capacity, 1) {
 		return nil
 	}
 	switch l.Algorithm {
 	case FixedWindow:
-		return &fixedWindow{window: int64(l.Window), capacity: int64(l.Capacity)}
+		return &fixedWindow{window: int64(l.Window), origin: now, capacity: int64(l.Capacity)}
 	case TokenBucket, GCRA:
 		return newBucket(l)
 	case LeakyBucket:

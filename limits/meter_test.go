@@ -38,7 +38,7 @@ func TestMetersAreTheAlgorithms(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				l := rates(a).Draw(t, "limit")
 				require.NoError(t, Check(l))
-				meter, model := newMeter(&l), modelOf(&l)
+				meter, model := newMeter(&l, 0), modelOf(&l)
 				type lease struct {
 					amount
 					model int
@@ -107,7 +107,7 @@ func TestMetersKeepWhatWasTakenOverAResize(t *testing.T) {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
 			l := Rate("r", 10, time.Second).By(a)
-			m := newMeter(&l)
+			m := newMeter(&l, 0)
 			m.take(0, &amount{}, 4)
 			require.InDelta(t, 4, m.used(0), 1e-6)
 			for _, capacity := range []float64{20, 5, 10} {
@@ -126,7 +126,7 @@ func TestMetersAreFreshWhenNothingCounts(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
 				l := rates(a).Draw(t, "limit")
-				m := newMeter(&l)
+				m := newMeter(&l, 0)
 				now := int64(0)
 				for range rapid.IntRange(0, 10).Draw(t, "requests") {
 					now = m.when(now, 1)
@@ -148,7 +148,7 @@ func TestHugeNumbersDoNotOverflow(t *testing.T) {
 			Rate("r", 1, LongestWindow).By(a), Rate("r", MostCapacity, 1).By(a), Rate("r", MostCapacity, LongestWindow).By(a),
 		} {
 			require.NoError(t, Check(l))
-			m := newMeter(&l)
+			m := newMeter(&l, 0)
 			now := int64(LongestWindow)
 			a := &amount{}
 			m.take(now, a, 1)

@@ -16,6 +16,7 @@ type queue struct {
 	head, tail *waiter
 	waiting    int
 	crowded    atomic.Bool // whether somebody waits, for those without the lock
+	waited     atomic.Bool // whether anybody has waited
 
 	served, lastServed *waiter // those to be told when the lock is free; see unlock
 
@@ -58,6 +59,7 @@ func (c *contest) win() bool { return c.taken.CompareAndSwap(false, true) }
 // the lock of the set.
 func (g *grant) place(ctx context.Context) *waiter {
 	if g.turn == nil {
+		g.set.waited.Store(true)
 		g.turn = &turn{done: make(chan struct{}, 1)}
 		g.turn.own.grant = g
 		if g.set.clock.Sleep != nil {

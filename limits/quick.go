@@ -39,11 +39,15 @@ func (s *Set) openWays() {
 	s.reopen()
 }
 
-// watch makes a new set tell when it may have become idle, which the quick ways
-// do not.
-func (s *Set) watch(idle func()) {
-	s.watcher = idle
-	s.acquires, s.releases, s.open = false, false, false
+// closeWays makes a new set one that can tell when it has become idle, which the
+// quick ways do not.
+func (s *Set) closeWays() { s.acquires, s.releases, s.open = false, false, false }
+
+// belong makes s, which is idle, the set of a key.
+func (s *Set) belong(k *Keyed, of *keyedSet) {
+	s.lock()
+	defer s.unlock()
+	s.keyed, s.of = k, of
 }
 
 // lock takes the lock, and shuts the way around it.

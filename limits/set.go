@@ -44,7 +44,8 @@ type Set struct {
 	mu     sync.Mutex
 	limits []bound
 	clock  Clock
-	base   time.Time
+	base   time.Time // which its times are counted from
+	made   int64     // when its windows begin
 	// clocked tells that there are rates: without any, nobody reads the clock.
 	clocked bool
 	// charges is how many limits every acquisition takes a unit of by itself.
@@ -57,7 +58,10 @@ type Set struct {
 
 	queue
 	quick
-	watcher func() // told when the set may have become idle; see Keyed
+
+	// Where it is that of a key, these are told when it may have become idle.
+	keyed *Keyed
+	of    *keyedSet
 }
 
 // bound is a limit and its state.
@@ -69,6 +73,8 @@ type bound struct {
 	held  int64 // of a resource
 	meter meter // of a rate; nil where that has no bound
 	idle  meter // of a rate that had one, for the marks of what was taken
+
+	bounded float64 // the capacity of idle
 }
 
 // uncharged is the mark of what was taken of a rate without bound.
@@ -99,12 +105,15 @@ func MustNew(limits ...Limit) *Set {
 	return s
 }
 
-func newSet(clock Clock, limits []Limit) *Set {
-	s := &Set{limits: make([]bound, len(limits)), clock: clock, base: clock.now()}
+func newSet(clock Clock, limits []Limit) *Set { return newSetSince(clock, clock.now(), limits) }
+
+func newSetSince(clock Clock, base time.Time, limits []Limit) *Set {
+	s := &Set{limits: make([]bound, len(limits)), clock: clock, base: base}
+	s.made = s.since()
 	for i, l := range limits {
 		b := bound{Limit: l, resource: l.Kind == KindResource, calls: l.Kind == KindCalls, max: l.most()}
 		if !b.resource {
-			b.meter = newMeter(&l)
+			b.meter = newMeter(&l, s.made)
 			s.clocked = s.clocked || b.meter != nil
 		}
 		if b.calls {
@@ -136,14 +145,17 @@ func (s *Set) Resize(key string, capacity float64) error {
 		return err
 	}
 	now := s.now()
+	before := l.Capacity
 	l.Capacity = capacity
 	l.max = l.most()
 	switch {
 	case l.resource:
+	case math.IsInf(capacity, 1) && l.meter == nil:
 	case math.IsInf(capacity, 1):
-		l.idle, l.meter = l.charged(), nil
+		l.bounded = before
+		l.idle, l.meter = l.meter, nil
 	case l.charged() == nil:
-		l.meter = newMeter(&l.Limit)
+		l.meter = newMeter(&l.Limit, s.made)
 		s.clocked = true
 	default:
 		l.meter, l.idle = l.charged(), nil

@@ -76,9 +76,16 @@ func (k *Keyed) Snapshots() map[string]Snapshot {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	all := make(map[string]Snapshot, len(k.sets))
+	idle := k.blank()
 	for key, s := range k.sets {
-		all[key] = s.set.Snapshot()
+		if s.set != nil {
+			all[key] = s.set.Snapshot()
+			continue
+		}
+		k.recall(idle, s)
+		all[key] = idle.Snapshot()
 	}
+	k.spare.Put(idle)
 	return all
 }
 

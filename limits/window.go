@@ -1,6 +1,9 @@
 package limits
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // slidingWindow is a log of what was taken within the last window: (now-window,
 // now].
@@ -102,16 +105,58 @@ func (w *slidingWindow) fresh(now int64) int64 {
 	return w.at(w.n-1).at + w.window
 }
 
+// mostKept bounds the log that is kept of a sliding window: reading a long one
+// again takes longer than its memory is worth.
+const mostKept = 64
+
+func (w *slidingWindow) keep(now int64, state []byte) []byte {
+	w.expire(now)
+	if w.n > mostKept {
+		return nil
+	}
+	before, at, sum := int64(0), int64(0), int64(0) // what was taken at one time is kept as one
+	add := func() {
+		if sum > 0 {
+			state = binary.AppendVarint(state, sum)
+			state = binary.AppendVarint(state, at-before)
+			before, sum = at, 0
+		}
+	}
+	for i := range w.n {
+		t := w.at(i)
+		if t.at != at {
+			add()
+		}
+		at, sum = t.at, sum+t.units
+	}
+	add()
+	return binary.AppendVarint(state, 0)
+}
+
+func (w *slidingWindow) recall(state []byte) []byte {
+	w.renew(0)
+	from := numbers(state)
+	at := int64(0)
+	for n := from.next(); n > 0; n = from.next() {
+		at += from.next()
+		w.take(at, &amount{}, n)
+	}
+	return from
+}
+
+func (w *slidingWindow) renew(int64) { w.first, w.n, w.sum = 0, 0, 0 }
+
 // fixedWindow counts in windows that follow one another. What was used beyond
 // the capacity counts in the next ones.
 type fixedWindow struct {
 	window, capacity int64
+	origin           int64 // when the first one began
 	index            int64 // of the current window
 	count            int64
 }
 
 func (w *fixedWindow) roll(now int64) {
-	index := now / w.window
+	index := (now - w.origin) / w.window
 	passed := index - w.index
 	if passed <= 0 {
 		return
@@ -139,10 +184,10 @@ func (w *fixedWindow) when(now, n int64) int64 {
 // begin is when the window begins in which so many units have gone by.
 func (w *fixedWindow) begin(units int64) int64 {
 	windows := (units + w.capacity - 1) / w.capacity
-	if windows > math.MaxInt64/w.window-w.index {
+	if windows > (math.MaxInt64-w.origin)/w.window-w.index {
 		return math.MaxInt64
 	}
-	return (w.index + windows) * w.window
+	return w.origin + (w.index+windows)*w.window
 }
 
 func (w *fixedWindow) take(now int64, a *amount, n int64) {
@@ -187,3 +232,19 @@ func (w *fixedWindow) fresh(now int64) int64 {
 	}
 	return w.begin(w.count)
 }
+
+func (w *fixedWindow) keep(now int64, state []byte) []byte {
+	w.roll(now)
+	for _, n := range []int64{w.origin, w.index, w.count} {
+		state = binary.AppendVarint(state, n)
+	}
+	return state
+}
+
+func (w *fixedWindow) recall(state []byte) []byte {
+	from := numbers(state)
+	w.origin, w.index, w.count = from.next(), from.next(), from.next()
+	return from
+}
+
+func (w *fixedWindow) renew(now int64) { w.origin, w.index, w.count = now, 0, 0 }
