@@ -94,6 +94,13 @@ vet:
 	$(GO) vet $(WORK_MODULES:%=%/...)
 	cd devserver && GOWORK=off $(GO) vet ./...
 
+# 32 bits, and the other systems that developers have. go vet reads the tests too.
+CROSS := linux/386 linux/arm windows/amd64 darwin/arm64
+.PHONY: cross
+cross: ## Build and vet the root module, tests included, for linux/386, linux/arm, windows/amd64 and darwin/arm64
+	@for t in $(CROSS); do echo "$$t"; export CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/}; \
+		$(GO) build ./... && $(GO) vet ./... || exit 1; done
+
 .PHONY: golangci
 golangci:
 	@for m in $(WORK_MODULES); do echo "golangci-lint $$m"; (cd $$m && GOWORK=off $(TOOL) golangci-lint run -c $(CURDIR)/.golangci.yml ./...) || exit 1; done

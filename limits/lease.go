@@ -213,7 +213,7 @@ func (s *Set) checkUse(used Units, amounts []amount) error {
 		}
 		named++
 		switch {
-		case n < 0 || n > MostCapacity:
+		case n < 0 || int64(n) > MostCapacity:
 			return &UnitsError{Key: b.Key, Units: n, Allowed: fmt.Sprintf("must be from 0 to %.0f", float64(MostCapacity))}
 		case b.calls:
 			return &UnitsError{Key: b.Key, Units: n, Allowed: "must not be named: a call is one"}

@@ -3,6 +3,7 @@ package retrypolicy_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestArgIsTheArgumentIfItHasTheType(t *testing.T) {
 	assert.True(t, ok, "an interface the argument implements")
 	require.EqualError(t, e, "code 4")
 
-	for _, i := range []int{-1, 4, 1 << 40} {
+	for _, i := range []int{-1, 4, math.MaxInt} {
 		_, ok = retrypolicy.Arg[string](a, i)
 		assert.False(t, ok, "there is no argument %d", i)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -156,7 +157,7 @@ func TestJournalCarriesTheRetriesOfCases(t *testing.T) {
 	assert.Equal(t, []int{1, 0, 1}, back.Cases)
 	assert.Zero(t, back.ofCase(7))
 	many := document{Cases: make([]int, 5000)}
-	many.Cases[0], many.Cases[1] = -5, 1<<60
+	many.Cases[0], many.Cases[1] = -5, math.MaxInt
 	assert.Len(t, many.journal(nil).Cases, retrypolicy.MostCases)
 	assert.Equal(t, []int{0, retrypolicy.MostRetries}, many.journal(nil).Cases[:2])
 	reset := Opened(&Journal{Started: 3, Cases: []int{1}, ServerAttempt: 5}, 2, Unrecorded{})
