@@ -17,20 +17,20 @@ import (
 func TestConfigRefusesWhatItDoesNotKnowInYAML(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"retry_wiat: 1":                  `retry_wiat 1: no such key`,
+		"retry_wiat: 1":                  `retry_wiat (not shown): no such key`,
 		"num_retries: many":              `num_retries "many": must be a whole number`,
 		"retry_wait: .inf":               `retry_wait "+Inf": must be a finite number`,
 		"retry_on: {a: 1}":               `must be a name or a list of names`,
 		"num_retries: 1\nnum_retries: 2": "already defined",
-		"- 1":                            "cannot unmarshal",
+		"- 1":                            "must be an object of keys and values",
 	} {
 		var c retrypolicy.Config
 		require.ErrorContains(t, yaml.Unmarshal([]byte(text), &c), want, text)
 		assert.Zero(t, c, text)
 	}
 	var all retrypolicy.Configs
-	require.ErrorContains(t, yaml.Unmarshal([]byte("Fetch: {retry_wiat: 1}\nAsk: {num_retries: many}\n"), &all), `"Fetch": retry_wiat 1: no such key`)
-	require.ErrorContains(t, yaml.Unmarshal([]byte("Fetch: 3"), &all), "cannot unmarshal")
+	require.ErrorContains(t, yaml.Unmarshal([]byte("Fetch: {retry_wiat: 1}\nAsk: {num_retries: many}\n"), &all), `"Fetch": retry_wiat (not shown): no such key`)
+	require.ErrorContains(t, yaml.Unmarshal([]byte("Fetch: sk-secret"), &all), `"Fetch": must be an object of keys and values`)
 	require.NoError(t, yaml.Unmarshal([]byte("\"*\": {num_retries: 2, retry_on: network}\nFetch: {num_retries: 9}\n"), &all))
 	nine := 9
 	assert.Equal(t, retrypolicy.Config{NumRetries: &nine, RetryOn: []string{"network"}}, all.For("Fetch"))
@@ -45,7 +45,15 @@ func TestConfigIsWrittenBackAsYAMLUnchanged(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, document, string(data))
 
-	names := rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfN(rapid.StringMatching(`[a-zA-Z:_.*-]{1,9}`), 1, 3))
+	document = "retry_on: []\nretry_until: []\n"
+	c = retrypolicy.Config{}
+	require.NoError(t, yaml.Unmarshal([]byte(document), &c))
+	assert.Equal(t, retrypolicy.Config{RetryOn: []string{}, RetryUntil: []string{}}, c)
+	data, err = yaml.Marshal(c)
+	require.NoError(t, err)
+	assert.Equal(t, document, string(data))
+
+	names := rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfN(rapid.StringMatching(`[a-zA-Z:_.*-]{1,9}`), 0, 3))
 	rapid.Check(t, func(t *rapid.T) {
 		c := retrypolicy.Config{
 			NumRetries:  rapid.Ptr(rapid.IntRange(0, retrypolicy.MostRetries), true).Draw(t, "num_retries"),

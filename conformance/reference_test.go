@@ -55,10 +55,10 @@ func TestRetryConfig(t *testing.T) {
 	})
 	row(t, "unknown keys are refused", "an error that names the key, and those there are", func(t *testing.T) {
 		var c retrypolicy.Config
-		require.ErrorContains(t, json.Unmarshal([]byte(`{"num_retrys": 3}`), &c), `num_retrys 3: no such key; there are num_retries, retry_on, `)
-		require.ErrorContains(t, yaml.Unmarshal([]byte("num_retrys: 3"), &c), `num_retrys 3: no such key; there are num_retries, retry_on, `)
+		require.ErrorContains(t, json.Unmarshal([]byte(`{"num_retrys": 3}`), &c), `num_retrys (not shown): no such key; there are num_retries, retry_on, `)
+		require.ErrorContains(t, yaml.Unmarshal([]byte("num_retrys: 3"), &c), `num_retrys (not shown): no such key; there are num_retries, retry_on, `)
 		_, err := retrypolicy.ConfigFromEnv("LLM_", []string{"LLM_NUM_RETRYS=3"})
-		require.ErrorContains(t, err, `LLM_NUM_RETRYS "3": no such variable; there are LLM_NUM_RETRIES, LLM_RETRY_ON, `)
+		require.ErrorContains(t, err, `LLM_NUM_RETRYS (not shown): no such variable; there are LLM_NUM_RETRIES, LLM_RETRY_ON, `)
 	})
 	row(t, "written back unchanged", "`json.Marshal`, `yaml.Marshal`, `Config.Env`", func(t *testing.T) {
 		const document = `{"num_retries":3,"retry_on":["a"],"retry_algorithm":"linear","retry_wait":0.5,"retry_jitter":0.3,"retry_until":["b"]}`

@@ -11,8 +11,10 @@ import (
 )
 
 // Config is the part of a policy that configuration files hold, with the keys
-// of concurry. Fields that are nil or empty are keys that are absent, which
-// change nothing. Times are seconds, as they are there.
+// of concurry. Fields that are nil, and an empty RetryAlgorithm, are keys that are
+// absent, which change nothing. A list that is empty and not nil is one that stands
+// there: for a method in Configs, instead of that of AllMethods. Times are seconds,
+// as they are there.
 //
 // It reads JSON and YAML (with any of Go's YAML libraries) by itself, refusing
 // keys it does not know, and ConfigFromEnv reads environment variables; what
@@ -21,25 +23,50 @@ import (
 // of your own: embedded, it would read their other keys too.
 type Config struct {
 	// NumRetries is retries after the first attempt; default 0.
-	NumRetries *int `json:"num_retries,omitempty" yaml:"num_retries,omitempty"`
-	// RetryOn are the names of filters, which the program knows; by default
-	// every error is retried. In a file, one name may stand without a list.
-	RetryOn []string `json:"retry_on,omitzero" yaml:"retry_on,omitempty"`
+	NumRetries *int `json:"num_retries,omitempty"`
+	// RetryOn are the names of filters, which the program knows, instead of
+	// those that are declared in Go. Absent, or an empty list, means those. In a
+	// file, one name may stand without a list.
+	RetryOn []string `json:"retry_on,omitzero"`
 	// RetryAlgorithm is exponential (default), linear, fibonacci or constant.
-	RetryAlgorithm string `json:"retry_algorithm,omitempty" yaml:"retry_algorithm,omitempty"`
+	RetryAlgorithm string `json:"retry_algorithm,omitempty"`
 	// RetryWait is the base wait in seconds, above 0; default 1.
-	RetryWait *float64 `json:"retry_wait,omitempty" yaml:"retry_wait,omitempty"`
+	RetryWait *float64 `json:"retry_wait,omitempty"`
 	// RetryMaxWait caps each wait, in seconds, above 0; default: a year.
-	RetryMaxWait *float64 `json:"retry_max_wait,omitempty" yaml:"retry_max_wait,omitempty"`
+	RetryMaxWait *float64 `json:"retry_max_wait,omitempty"`
 	// RetryMaxElapsed bounds the time since the first attempt within which
 	// retries start, in seconds, above 0; default: no bound.
-	RetryMaxElapsed *float64 `json:"retry_max_elapsed,omitempty" yaml:"retry_max_elapsed,omitempty"`
+	RetryMaxElapsed *float64 `json:"retry_max_elapsed,omitempty"`
 	// RetryJitter is 0 for no jitter; anything up to 1 means full jitter,
 	// whatever the number, as in concurry. Default 0.3, full jitter.
-	RetryJitter *float64 `json:"retry_jitter,omitempty" yaml:"retry_jitter,omitempty"`
+	RetryJitter *float64 `json:"retry_jitter,omitempty"`
 	// RetryUntil are the names of validators, which the method knows, in
-	// addition to those it always has.
-	RetryUntil []string `json:"retry_until,omitzero" yaml:"retry_until,omitempty"`
+	// addition to those it always has. An empty list means none.
+	RetryUntil []string `json:"retry_until,omitzero"`
+}
+
+// MarshalYAML is how Go's YAML libraries write a Config. By themselves they leave
+// empty lists out.
+func (c Config) MarshalYAML() (any, error) {
+	list := func(names []string) *[]string {
+		if names == nil {
+			return nil
+		}
+		return &names
+	}
+	return struct {
+		NumRetries      *int      `yaml:"num_retries,omitempty"`
+		RetryOn         *[]string `yaml:"retry_on,omitempty"`
+		RetryAlgorithm  string    `yaml:"retry_algorithm,omitempty"`
+		RetryWait       *float64  `yaml:"retry_wait,omitempty"`
+		RetryMaxWait    *float64  `yaml:"retry_max_wait,omitempty"`
+		RetryMaxElapsed *float64  `yaml:"retry_max_elapsed,omitempty"`
+		RetryJitter     *float64  `yaml:"retry_jitter,omitempty"`
+		RetryUntil      *[]string `yaml:"retry_until,omitempty"`
+	}{
+		c.NumRetries, list(c.RetryOn), c.RetryAlgorithm, c.RetryWait,
+		c.RetryMaxWait, c.RetryMaxElapsed, c.RetryJitter, list(c.RetryUntil),
+	}, nil
 }
 
 // Policy checks the configuration and returns the policy it describes. The
@@ -47,7 +74,7 @@ type Config struct {
 // filters use Over; validators are no part of a policy, but of a method.
 func (c Config) Policy() (Policy, error) {
 	p, err := c.Over(Policy{}, nil)
-	if c.RetryUntil != nil {
+	if len(c.RetryUntil) > 0 {
 		err = errors.Join(err, &FieldError{Field: "retry_until", Value: c.RetryUntil, Allowed: "must be absent here: validators belong to a method, see activity.Options.RetryConfig"})
 	}
 	if err != nil {
@@ -72,7 +99,7 @@ func (c Config) Over(p Policy, filters map[string]Filter) (Policy, error) {
 			bad("num_retries", p.NumRetries, fmt.Sprintf("must be from 0 to %d", MostRetries))
 		}
 	}
-	if c.RetryOn != nil {
+	if len(c.RetryOn) > 0 {
 		p.RetryOn = nil
 		known := slices.Sorted(maps.Keys(filters))
 		for _, name := range c.RetryOn {
@@ -80,9 +107,6 @@ func (c Config) Over(p Policy, filters map[string]Filter) (Policy, error) {
 				bad("retry_on", name, namesAllowed("filter", known))
 			}
 			p.RetryOn = append(p.RetryOn, filters[name])
-		}
-		if len(c.RetryOn) == 0 {
-			bad("retry_on", "[]", namesAllowed("filter", known))
 		}
 	}
 	if c.RetryAlgorithm != "" {
@@ -169,7 +193,11 @@ const AllMethods = "*"
 // Configs are the configurations of several methods by their names; AllMethods
 // stands for all of them. It reads and is written as Config is:
 //
-//	{"*": {"num_retries": 3}, "Generate": {"num_retries": 7, "retry_max_wait": 30}}
+//	{"*": {"num_retries": 3, "retry_on": "network"},
+//	 "Generate": {"num_retries": 7, "retry_max_wait": 30, "retry_on": []}}
+//
+// There Generate has its own number of retries, and its own filters, as declared
+// in Go.
 type Configs map[string]Config
 
 // For is the configuration of one method: what stands under its name, and what

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -37,13 +35,14 @@ func join(errs []error) error {
 }
 
 // UnmarshalJSON implements json.Unmarshaler. The error names every key that is
-// not known, stands twice, or has a value of the wrong type.
+// not known, stands twice, or has a value of the wrong type, which it shows: not
+// that of a key that is not known, which may be a secret.
 func (c *Config) UnmarshalJSON(data []byte) error {
 	if c == nil {
 		return errEmbedded
 	}
 	var read Config
-	if err := members(data, read.set); err != nil {
+	if err := members(data, known, read.set); err != nil {
 		return err
 	}
 	*c = read
@@ -55,11 +54,11 @@ func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 	if c == nil {
 		return errEmbedded
 	}
-	var values map[string]any
-	if err := unmarshal(&values); err != nil {
+	var document any // of the wrong type, the library's error would show it
+	if err := unmarshal(&document); err != nil {
 		return err
 	}
-	read, err := fromValues(values)
+	read, err := fromValues(document)
 	if err == nil {
 		*c = read
 	}
@@ -68,14 +67,21 @@ func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 
 // fromValues is the configuration of keys and values that a YAML library has
 // read.
-func fromValues(values map[string]any) (Config, error) {
+func fromValues(document any) (Config, error) {
+	values, err := object(document)
+	if err != nil {
+		return Config{}, err
+	}
 	var read Config
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		raw, err := json.Marshal(values[key])
-		if err != nil {
+		switch {
+		case !known(key):
+			err = unknownKey(key)
+		case err != nil:
 			err = &FieldError{Field: key, Value: fmt.Sprint(values[key]), Allowed: "must be a finite number, text, or a list of texts"}
-		} else {
+		default:
 			err = read.set(key, raw)
 		}
 		errs = append(errs, err)
@@ -86,11 +92,30 @@ func fromValues(values map[string]any) (Config, error) {
 	return read, nil
 }
 
+// object is what a YAML library has read of keys and values, of whatever types it
+// makes them; nil for nothing.
+func object(document any) (map[string]any, error) {
+	switch values := document.(type) {
+	case nil:
+		return nil, nil
+	case map[string]any:
+		return values, nil
+	case map[any]any:
+		all := make(map[string]any, len(values))
+		for key, value := range values {
+			all[fmt.Sprint(key)] = value
+		}
+		return all, nil
+	}
+	return nil, errNoObject
+}
+
 // UnmarshalJSON implements json.Unmarshaler. The error names every method and
 // key that is wrong.
 func (c *Configs) UnmarshalJSON(data []byte) error {
 	read := Configs{}
-	err := members(data, func(method string, raw json.RawMessage) error {
+	method := func(string) bool { return false } // it shows none of theirs
+	err := members(data, method, func(method string, raw json.RawMessage) error {
 		var one Config
 		if err := one.UnmarshalJSON(raw); err != nil {
 			return fmt.Errorf("%q: %w", method, err)
@@ -107,8 +132,12 @@ func (c *Configs) UnmarshalJSON(data []byte) error {
 
 // UnmarshalYAML is how Go's YAML libraries read Configs; see UnmarshalJSON.
 func (c *Configs) UnmarshalYAML(unmarshal func(any) error) error {
-	var values map[string]map[string]any
-	if err := unmarshal(&values); err != nil {
+	var document any
+	if err := unmarshal(&document); err != nil {
+		return err
+	}
+	values, err := object(document)
+	if err != nil {
 		return err
 	}
 	read := Configs{}
@@ -125,114 +154,6 @@ func (c *Configs) UnmarshalYAML(unmarshal func(any) error) error {
 	}
 	*c = read
 	return nil
-}
-
-// ConfigFromEnv reads a Config from environment variables such as
-//
-//	LLM_POLICY_NUM_RETRIES=5
-//	LLM_POLICY_RETRY_ON=network,overloaded
-//
-// which are the keys in upper case behind a prefix of their own: one that no
-// other variables have, since those are refused as keys that are not known.
-// environ is what os.Environ returns. Spaces around values and names are
-// dropped; of a variable that stands twice the last one counts, as in os.Getenv.
-func ConfigFromEnv(prefix string, environ []string) (Config, error) {
-	if prefix == "" {
-		return Config{}, &FieldError{Field: "prefix", Value: prefix, Allowed: "must not be empty"}
-	}
-	values := map[string]string{}
-	for _, entry := range environ {
-		if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, prefix) {
-			values[name] = strings.TrimSpace(value)
-		}
-	}
-	var c Config
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		i := slices.IndexFunc(configKeys(), func(key string) bool { return variable(prefix, key) == name })
-		if i < 0 {
-			errs = append(errs, &FieldError{Field: name, Value: values[name], Allowed: "no such variable; there are " + variables(prefix)})
-			continue
-		}
-		key := configKeys()[i]
-		err := c.set(key, envJSON(key, values[name]))
-		if field, ok := errors.AsType[*FieldError](err); ok {
-			field.Field, field.Value = name, values[name]
-		}
-		errs = append(errs, err)
-	}
-	if err := join(errs); err != nil {
-		return Config{}, err
-	}
-	return c, nil
-}
-
-// variable is the name of a key's environment variable.
-func variable(prefix, key string) string { return prefix + strings.ToUpper(key) }
-
-// variables are the names of all environment variables there are.
-func variables(prefix string) string {
-	names := configKeys()
-	for i, key := range names {
-		names[i] = variable(prefix, key)
-	}
-	return strings.Join(names, ", ")
-}
-
-// envJSON is a variable's value as JSON of the type that its key has, or else
-// as text, which the key then refuses.
-func envJSON(key, value string) json.RawMessage {
-	var v any = value
-	switch key {
-	case "retry_algorithm":
-	case "retry_on", "retry_until":
-		names := strings.Split(value, ",")
-		for i, name := range names {
-			names[i] = strings.TrimSpace(name)
-		}
-		v = names
-	case "num_retries":
-		if n, err := strconv.Atoi(value); err == nil {
-			v = n
-		}
-	default:
-		if f, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) {
-			v = f
-		}
-	}
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return nil // which no key takes
-	}
-	return raw
-}
-
-// Env is c as environment variables, in the form that ConfigFromEnv reads.
-func (c Config) Env(prefix string) []string {
-	var env []string
-	add := func(key, value string) { env = append(env, variable(prefix, key)+"="+value) }
-	number := func(key string, value *float64) {
-		if value != nil {
-			add(key, strconv.FormatFloat(*value, 'g', -1, 64))
-		}
-	}
-	if c.NumRetries != nil {
-		add("num_retries", strconv.Itoa(*c.NumRetries))
-	}
-	if c.RetryOn != nil {
-		add("retry_on", strings.Join(c.RetryOn, ","))
-	}
-	if c.RetryAlgorithm != "" {
-		add("retry_algorithm", c.RetryAlgorithm)
-	}
-	number("retry_wait", c.RetryWait)
-	number("retry_max_wait", c.RetryMaxWait)
-	number("retry_max_elapsed", c.RetryMaxElapsed)
-	number("retry_jitter", c.RetryJitter)
-	if c.RetryUntil != nil {
-		add("retry_until", strings.Join(c.RetryUntil, ","))
-	}
-	return env
 }
 
 // set reads one key.
@@ -256,12 +177,18 @@ func (c *Config) set(key string, raw json.RawMessage) error {
 	case "retry_until":
 		c.RetryUntil, err = readNames(raw)
 	default:
-		return &FieldError{Field: key, Value: shown(raw), Allowed: "no such key; there are " + strings.Join(configKeys(), ", ")}
+		return unknownKey(key)
 	}
 	if field, ok := errors.AsType[*FieldError](err); ok {
 		field.Field = key
 	}
 	return err
+}
+
+func known(key string) bool { return slices.Contains(configKeys(), key) }
+
+func unknownKey(key string) error {
+	return &FieldError{Field: key, Value: hidden, Allowed: "no such key; there are " + strings.Join(configKeys(), ", ")}
 }
 
 func read(raw json.RawMessage, into any, allowed string) error {
@@ -284,7 +211,14 @@ func shown(raw json.RawMessage) any {
 // verbatim prints without quotes.
 type verbatim string
 
-// readNames takes a list of names, or one name without a list.
+// hidden stands for the value of what is not known: it may be a secret that
+// stands in the wrong place.
+const hidden verbatim = "(not shown)"
+
+// errNoObject does not show what stands there, for the same reason.
+var errNoObject = errors.New("must be an object of keys and values")
+
+// readNames takes a list of names, which may be empty, or one name without a list.
 func readNames(raw json.RawMessage) (names []string, err error) {
 	var one string
 	switch {
@@ -295,22 +229,22 @@ func readNames(raw json.RawMessage) (names []string, err error) {
 	case json.Unmarshal(raw, &names) != nil:
 		return nil, &FieldError{Value: shown(raw), Allowed: "must be a name or a list of names"}
 	}
-	if len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return name == "" || strings.ContainsAny(name, ", \t\n") }) {
-		return nil, &FieldError{Value: shown(raw), Allowed: "must be one name or more, none of them empty or with a comma or space in it"}
+	if slices.ContainsFunc(names, func(name string) bool { return name == "" || strings.ContainsAny(name, ", \t\n") }) {
+		return nil, &FieldError{Value: shown(raw), Allowed: "must be names, none of them empty or with a comma or space in it"}
 	}
 	return names, nil
 }
 
 // members hands the members of a JSON object to member, in order. The error
-// has all that member returns, and names members that stand twice. Null is an
-// object without members.
-func members(data []byte, member func(key string, raw json.RawMessage) error) error {
+// has all that member returns, and names members that stand twice, with the values
+// of those that are known. Null is an object without members.
+func members(data []byte, known func(key string) bool, member func(key string, raw json.RawMessage) error) error {
 	if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
 		return nil
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return fmt.Errorf("%.40s: must be an object of keys and values", bytes.TrimSpace(data))
+		return errNoObject
 	}
 	var errs []error
 	seen := map[string]bool{}
@@ -325,7 +259,11 @@ func members(data []byte, member func(key string, raw json.RawMessage) error) er
 			return err
 		}
 		if seen[key] {
-			errs = append(errs, &FieldError{Field: key, Value: shown(raw), Allowed: "must not stand twice"})
+			value := any(hidden)
+			if known(key) {
+				value = shown(raw)
+			}
+			errs = append(errs, &FieldError{Field: key, Value: value, Allowed: "must not stand twice"})
 			continue
 		}
 		seen[key] = true

@@ -23,7 +23,7 @@ const everyKey = `{
 
 func configs() *rapid.Generator[retrypolicy.Config] {
 	seconds := rapid.Ptr(rapid.Float64Range(1e-9, 3e7), true)
-	names := rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfN(rapid.StringMatching(`[a-zA-Z:_.*-]{1,9}`), 1, 3))
+	names := rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfN(rapid.StringMatching(`[a-zA-Z:_.*-]{1,9}`), 0, 3))
 	return rapid.Custom(func(t *rapid.T) retrypolicy.Config {
 		return retrypolicy.Config{
 			NumRetries:      rapid.Ptr(rapid.IntRange(0, retrypolicy.MostRetries), true).Draw(t, "num_retries"),
@@ -82,8 +82,8 @@ func TestConfigRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	const keys = "no such key; there are num_retries, retry_on, retry_algorithm, retry_wait, retry_max_wait, retry_max_elapsed, retry_jitter, retry_until"
 	for text, want := range map[string]string{
-		`{"retry_wiat": 1}`:                        `retry_wiat 1: ` + keys,
-		`{"Num_Retries": 1}`:                       `Num_Retries 1: ` + keys,
+		`{"retry_wiat": 1}`:                        `retry_wiat (not shown): ` + keys,
+		`{"Num_Retries": 1}`:                       `Num_Retries (not shown): ` + keys,
 		`{"num_retries": 1, "num_retries": 2}`:     `num_retries 2: must not stand twice`,
 		`{"num_retries": 1.5}`:                     `num_retries 1.5: must be a whole number`,
 		`{"num_retries": "3"}`:                     `num_retries "3": must be a whole number`,
@@ -91,12 +91,12 @@ func TestConfigRefusesWhatItDoesNotKnow(t *testing.T) {
 		`{"retry_algorithm": 2}`:                   `retry_algorithm 2: must be "exponential", "linear", "fibonacci" or "constant"`,
 		`{"retry_wait": "1s"}`:                     `retry_wait "1s": must be a number of seconds`,
 		`{"retry_jitter": true}`:                   `retry_jitter true: must be a number from 0 to 1`,
-		`{"retry_on": []}`:                         `retry_on []: must be one name or more`,
-		`{"retry_on": ["a", null]}`:                `retry_on ["a", null]: must be one name or more`,
-		`{"retry_until": "a,b"}`:                   `retry_until "a,b": must be one name or more`,
+		`{"retry_on": ""}`:                         `retry_on "": must be names, none of them empty`,
+		`{"retry_on": ["a", null]}`:                `retry_on ["a", null]: must be names, none of them empty`,
+		`{"retry_until": "a,b"}`:                   `retry_until "a,b": must be names, none of them empty`,
 		`{"retry_until": {"a": 1}}`:                `retry_until {"a": 1}: must be a name or a list of names`,
-		`[1]`:                                      `[1]: must be an object of keys and values`,
-		`3`:                                        `3: must be an object of keys and values`,
+		`[1]`:                                      `must be an object of keys and values`,
+		`3`:                                        `must be an object of keys and values`,
 	} {
 		var c retrypolicy.Config
 		require.ErrorContains(t, json.Unmarshal([]byte(text), &c), want, text)
@@ -105,22 +105,22 @@ func TestConfigRefusesWhatItDoesNotKnow(t *testing.T) {
 		require.ErrorContains(t, json.Unmarshal([]byte(`{"Fetch": `+text+`}`), &all), want, text)
 	}
 	var all retrypolicy.Configs
-	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {}, "A": {}}`), &all), `A {}: must not stand twice`)
-	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"A": x 1: no such key`)
-	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"B": y 1: no such key`)
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {}, "A": {}}`), &all), `A (not shown): must not stand twice`)
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"A": x (not shown): no such key`)
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"A": {"x": 1}, "B": {"y": 1}}`), &all), `"B": y (not shown): no such key`)
 }
 
 func TestConfigFromEnvRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	for entry, want := range map[string]string{
-		"P_RETRY_WIAT=1":     `P_RETRY_WIAT "1": no such variable; there are P_NUM_RETRIES, P_RETRY_ON, P_RETRY_ALGORITHM, P_RETRY_WAIT, P_RETRY_MAX_WAIT, P_RETRY_MAX_ELAPSED, P_RETRY_JITTER, P_RETRY_UNTIL`,
-		"P_num_retries=1":    `P_num_retries "1": no such variable`,
-		"P_=1":               `P_ "1": no such variable`,
+		"P_RETRY_WIAT=1":     `P_RETRY_WIAT (not shown): no such variable; there are P_NUM_RETRIES, P_RETRY_ON, P_RETRY_ALGORITHM, P_RETRY_WAIT, P_RETRY_MAX_WAIT, P_RETRY_MAX_ELAPSED, P_RETRY_JITTER, P_RETRY_UNTIL`,
+		"P_num_retries=1":    `P_num_retries (not shown): no such variable`,
+		"P_=1":               `P_ (not shown): no such variable`,
 		"P_NUM_RETRIES=":     `P_NUM_RETRIES "": must be a whole number`,
 		"P_NUM_RETRIES=1e1":  `P_NUM_RETRIES "1e1": must be a whole number`,
 		"P_RETRY_WAIT=NaN":   `P_RETRY_WAIT "NaN": must be a number of seconds`,
 		"P_RETRY_WAIT=inf":   `P_RETRY_WAIT "inf": must be a number of seconds`,
-		"P_RETRY_ON=a,,b":    `P_RETRY_ON "a,,b": must be one name or more`,
+		"P_RETRY_ON=a,,b":    `P_RETRY_ON "a,,b": must be names, none of them empty`,
 		"P_RETRY_JITTER=yes": `P_RETRY_JITTER "yes": must be a number from 0 to 1`,
 	} {
 		c, err := retrypolicy.ConfigFromEnv("P_", []string{"HOME=/", entry, "PATH=/bin"})
@@ -160,8 +160,105 @@ func TestConfigTunesAPolicyKeyByKey(t *testing.T) {
 	_, err = decode(t, `{"retry_on": "network", "retry_until": "complete"}`).Policy()
 	require.ErrorContains(t, err, `retry_on "network": must be the name of a filter that the program knows; it has none`)
 	require.ErrorContains(t, err, `retry_until [complete]: must be absent here: validators belong to a method`)
-	_, err = retrypolicy.Config{RetryOn: []string{}}.Policy()
-	require.ErrorContains(t, err, `retry_on "[]"`)
+}
+
+// An empty list is none from the configuration: the method's own filters hold, also
+// against those of all methods.
+func TestEmptyListOfAMethodStandsForItsOwn(t *testing.T) {
+	t.Parallel()
+	declared := retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(io.EOF)}}
+	filters := map[string]retrypolicy.Filter{"network": retrypolicy.ErrorIs(io.ErrUnexpectedEOF)}
+	var all retrypolicy.Configs
+	require.NoError(t, json.Unmarshal([]byte(`{
+		"*": {"num_retries": 3, "retry_on": "network", "retry_until": ["complete"]},
+		"A": {"retry_on": [], "retry_until": []},
+		"B": {"retry_on": null}
+	}`), &all))
+	retries := func(method string, err error) bool {
+		p, wrong := all.For(method).Over(declared, filters)
+		require.NoError(t, wrong)
+		assert.Equal(t, 3, p.NumRetries, method)
+		yes, _ := p.Retries(err, retrypolicy.Attempt{})
+		return yes
+	}
+	assert.True(t, retries("A", io.EOF))
+	assert.False(t, retries("A", io.ErrUnexpectedEOF))
+	assert.Equal(t, []string{}, all.For("A").RetryUntil)
+	for _, method := range []string{"B", "C"} { // an absent key changes nothing
+		assert.False(t, retries(method, io.EOF), method)
+		assert.True(t, retries(method, io.ErrUnexpectedEOF), method)
+		assert.Equal(t, []string{"complete"}, all.For(method).RetryUntil)
+	}
+
+	fromEnv, err := retrypolicy.ConfigFromEnv("X_", []string{"X_RETRY_ON=", "X_RETRY_UNTIL= "})
+	require.NoError(t, err)
+	assert.Equal(t, all["A"], fromEnv)
+	assert.Equal(t, []string{"X_RETRY_ON=", "X_RETRY_UNTIL="}, fromEnv.Env("X_"))
+	data, err := json.Marshal(all["A"])
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"retry_on": [], "retry_until": []}`, string(data))
+	p, err := fromEnv.Policy()
+	require.NoError(t, err)
+	assert.Equal(t, retrypolicy.Policy{}, p)
+}
+
+// What stands under a key that is not known may be a secret in the wrong place.
+func TestConfigShowsNoValueOfWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	const secret = "sk-secret"
+	read := map[string]func(text string) error{
+		"Config": func(text string) error {
+			var c retrypolicy.Config
+			return json.Unmarshal([]byte(text), &c)
+		},
+		"Configs": func(text string) error {
+			var c retrypolicy.Configs
+			return json.Unmarshal([]byte(text), &c)
+		},
+		"Config under a method": func(text string) error {
+			var c retrypolicy.Configs
+			return json.Unmarshal([]byte(`{"*": `+text+`}`), &c)
+		},
+		"Config as a YAML library reads it": func(text string) error {
+			var c retrypolicy.Config
+			return c.UnmarshalYAML(func(v any) error { return json.Unmarshal([]byte(text), v) })
+		},
+		"Configs as a YAML library reads them": func(text string) error {
+			var c retrypolicy.Configs
+			return c.UnmarshalYAML(func(v any) error { return json.Unmarshal([]byte(text), v) })
+		},
+	}
+	for name, read := range read {
+		for _, text := range []string{
+			`{"API_KEY": "sk-secret"}`, `{"API_KEY": ["sk-secret"]}`, `{"API_KEY": {"key": "sk-secret"}}`,
+			`{"API_KEY": 1, "API_KEY": "sk-secret", "x": 1}`, `{"sk": {"num_retries": 1, "token": "sk-secret"}, "x": 1}`,
+			`"sk-secret"`, `["sk-secret"]`, `{"A": "sk-secret", "A": ["sk-secret"]}`, `{"num_retries": 1, "x": "sk-secret"}`,
+		} {
+			err := read(text)
+			require.Error(t, err, "%s: %s", name, text)
+			assert.NotContains(t, err.Error(), secret, "%s: %s", name, text)
+			for _, f := range fieldErrors(err) {
+				assert.NotContains(t, fmt.Sprint(f.Value), secret, "%s: %s", name, text)
+			}
+		}
+	}
+	_, err := retrypolicy.ConfigFromEnv("LLM_", []string{"LLM_NUM_RETRIES=3", "LLM_API_KEY=sk-secret"})
+	require.ErrorContains(t, err, "LLM_API_KEY (not shown): no such variable; there are LLM_NUM_RETRIES, ")
+	assert.NotContains(t, err.Error(), secret)
+	_, err = retrypolicy.ConfigFromEnv("LLM_", []string{"LLM_NUM_RETRIES=many"})
+	require.ErrorContains(t, err, `LLM_NUM_RETRIES "many": must be a whole number`)
+
+	// As some YAML libraries make them; the keys may be of any type, and some
+	// values cannot be written as JSON.
+	var c retrypolicy.Config
+	err = c.UnmarshalYAML(func(v any) error {
+		*v.(*any) = map[any]any{"API_KEY": math.Inf(1), 7: map[any]any{"sk-secret": "sk-secret"}, "num_retries": math.NaN()}
+		return nil
+	})
+	require.ErrorContains(t, err, "7 (not shown): no such key")
+	require.ErrorContains(t, err, "API_KEY (not shown): no such key")
+	require.ErrorContains(t, err, `num_retries "NaN": must be a finite number`)
+	assert.NotContains(t, err.Error(), secret)
 }
 
 func TestConfigOfAMethodFillsUpFromAllMethods(t *testing.T) {
