@@ -9,12 +9,14 @@ import (
 )
 
 // Acquire waits until all units can be taken at once, in the order in which
-// requests come, and takes them; where there is room, a ctx that has ended
-// already does not matter. A call limit of the set is charged with one
+// requests come, and takes them. A call limit of the set is charged with one
 // unit, which units does not name.
 //
+// A ctx that has ended acquires nothing, whether there is room or not, and
+// whether it ended before the call or while it was being served.
+//
 // Errors: a *UnitsError for units that can never be had, at once; a *WaitError
-// when ctx ends first; ErrClosed. With an error nothing is taken.
+// when ctx ends first, or has ended; ErrClosed. With an error nothing is taken.
 func (s *Set) Acquire(ctx context.Context, units Units) (Lease, error) {
 	return s.AcquireFor(ctx, units, ChargeCalls)
 }
@@ -26,7 +28,7 @@ func (s *Set) TryAcquire(units Units) (Lease, error) { return s.TryAcquireFor(un
 // TryAcquireFor is TryAcquire that charges call limits as it is told.
 func (s *Set) TryAcquireFor(units Units, charge Charge) (Lease, error) {
 	g := s.newGrant()
-	err := s.ask(units, charge, g.amounts)
+	err := s.ask(units, charge, g)
 	if err == nil {
 		if s.takeQuickly(g) {
 			return g.lease(), nil
@@ -45,7 +47,12 @@ func (s *Set) TryAcquireFor(units Units, charge Charge) (Lease, error) {
 // AcquireFor is Acquire that charges call limits as it is told.
 func (s *Set) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
 	g := s.newGrant()
-	if err := s.ask(units, charge, g.amounts); err != nil {
+	if err := s.ask(units, charge, g); err != nil {
+		s.grants.Put(g)
+		return Lease{}, err
+	}
+	if ended(ctx) {
+		err := s.refuse(ctx, g)
 		s.grants.Put(g)
 		return Lease{}, err
 	}
@@ -77,9 +84,13 @@ func (s *Set) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease
 	return g.lease(), nil
 }
 
-// ask turns a request into an amount per limit, or says what is wrong with it.
-// It reads nothing that changes, so that it needs no lock.
-func (s *Set) ask(units Units, charge Charge, amounts []amount) error {
+// ask turns a request into what a grant of it has of each limit, or says what is
+// wrong with it. It reads nothing that changes, so that it needs no lock.
+func (s *Set) ask(units Units, charge Charge, g *grant) error {
+	if s.unlimited {
+		return g.askAny(units)
+	}
+	amounts := g.amounts
 	named, some := 0, false
 	for i := range s.limits {
 		l := &s.limits[i]
@@ -165,6 +176,7 @@ func Open(limiter Limiter) (Lease, error) {
 func (s *Set) openLease() (Lease, error) {
 	g := s.newGrant()
 	clear(g.amounts)
+	clear(g.named)
 	s.lock()
 	defer s.unlock()
 	if s.closed != nil {

@@ -42,11 +42,15 @@ func Acquire(ctx context.Context, units Units) (Lease, error) {
 }
 
 // TryAcquire takes all units at once from the limits of ctx, or returns
-// ErrNoRoom: also when somebody waits, whatever ctx holds.
+// ErrNoRoom: also when somebody waits, whatever ctx holds. Where ctx has ended it
+// takes nothing, and returns the cause.
 func TryAcquire(ctx context.Context, units Units) (Lease, error) {
 	h, err := holderOf(ctx)
 	if err != nil {
 		return Lease{}, err
+	}
+	if ended(ctx) {
+		return Lease{}, context.Cause(ctx)
 	}
 	return h.keep(h.limiter.TryAcquireFor(units, h.charge))
 }

@@ -99,13 +99,13 @@ func (s *Set) CheckUnits(units Units) error {
 	if len(units) == 0 {
 		return nil
 	}
-	amounts := make([]amount, len(s.limits))
-	if err := s.ask(units, ChargeNothing, amounts); err != nil {
+	g := s.makeGrant()
+	if err := s.ask(units, ChargeNothing, g); err != nil {
 		return err
 	}
 	s.lock()
 	defer s.unlock()
-	return s.never(amounts)
+	return s.never(g.amounts)
 }
 
 // Charging implements Source.

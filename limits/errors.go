@@ -23,7 +23,7 @@ var (
 	ErrClosed = errors.New("limits: the set is closed")
 
 	// ErrNoLimits is what Acquire returns for a context without limits.
-	ErrNoLimits = errors.New("limits: the context has no limits: declare some with the method (activity.Options.Limits), or use limits.With")
+	ErrNoLimits = errors.New("limits: the context has no limits: declare some with the method (activity.Options.Limits), or use limits.With, with limits.Unlimited() where nothing is to be bounded")
 )
 
 // closedBy is what a set returns that was closed with cause.
@@ -50,11 +50,11 @@ func (e *UnitsError) Error() string {
 	return fmt.Sprintf("limits: units of %q %d: %s", e.Key, e.Units, e.Allowed)
 }
 
-// WaitError ends an acquisition that waited until its context did. Nothing was
-// acquired.
+// WaitError ends an acquisition that waited until its context did, or whose
+// context had ended before. Nothing was acquired.
 type WaitError struct {
 	// Keys are the limits that had no room when the wait ended; none if it was
-	// the turn of requests before this one.
+	// the turn of requests before this one, or if there was room, too late.
 	Keys []string
 	// Ahead is how many requests were to be served first; 1000 means that or
 	// more.
@@ -64,12 +64,18 @@ type WaitError struct {
 }
 
 func (e *WaitError) Error() string {
+	if e.room() {
+		return fmt.Sprintf("limits: there is room, but it is too late: %v", e.Err)
+	}
 	reason := "no room for " + strings.Join(e.Keys, ", ")
 	if len(e.Keys) == 0 {
 		reason = "not its turn yet"
 	}
 	return fmt.Sprintf("limits: %s, %d ahead: %v", reason, e.Ahead, e.Err)
 }
+
+// room tells whether there was nothing to wait for.
+func (e *WaitError) room() bool { return len(e.Keys) == 0 && e.Ahead == 0 }
 
 // Unwrap is why the context ended.
 func (e *WaitError) Unwrap() error { return e.Err }

@@ -113,6 +113,26 @@ func ExampleWith() {
 	// Output: 0 leases
 }
 
+// Work that acquires from its context, where nothing is to be bounded: in its
+// test, for instance.
+func ExampleUnlimited() {
+	work := func(ctx context.Context) error {
+		lease, err := limits.Acquire(ctx, limits.Units{"tokens": 1000})
+		if err != nil {
+			return err
+		}
+		defer lease.Release()
+		return lease.Use(limits.Units{"tokens": 843})
+	}
+	fmt.Println(errors.Is(work(context.Background()), limits.ErrNoLimits))
+	ctx, release := limits.With(context.Background(), limits.Unlimited())
+	defer release()
+	fmt.Println(work(ctx))
+	// Output:
+	// true
+	// <nil>
+}
+
 // More connections, while work goes on: those who wait get them.
 func ExampleSet_Resize() {
 	set := limits.MustNew(limits.Resource("connections", 1))

@@ -24,6 +24,7 @@ type grant struct {
 	amounts []amount
 	few     [1]amount
 	turn    *turn // to wait for it; kept for the next time
+	named   Units // of an unlimited set
 }
 
 const (
@@ -167,6 +168,9 @@ func (l Lease) Use(used Units) error {
 	if !l.pin() {
 		return l.gone()
 	}
+	if s.unlimited {
+		return l.grant.useAny(used)
+	}
 	amounts := l.grant.amounts
 	if err := s.checkUse(used, amounts); err != nil {
 		return err
@@ -228,14 +232,15 @@ func (s *Set) checkUse(used Units, amounts []amount) error {
 }
 
 // Context is parent that ends when the lease does, with ErrReleased or ErrLost
-// as its cause: for work that must not go on without the lease.
+// as its cause: for work that must not go on without the lease. Of the zero Lease,
+// which nobody can end, it is parent, so that methods can be called where there
+// are no limits.
 func (l Lease) Context(parent context.Context) context.Context {
+	if l.grant == nil {
+		return parent
+	}
 	ctx, cancel := context.WithCancelCause(parent)
 	c := &dependent{cancel}
-	if l.grant == nil {
-		cancel(ErrReleased)
-		return ctx
-	}
 	s := l.grant.set
 	s.lock()
 	defer s.unlock()
@@ -275,6 +280,9 @@ func (l Lease) Units() Units {
 	defer s.unlock()
 	if !l.pin() {
 		return nil
+	}
+	if s.unlimited {
+		return l.grant.anyUnits()
 	}
 	units := Units{}
 	for i, a := range slices.All(l.grant.amounts) {

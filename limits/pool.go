@@ -74,11 +74,31 @@ func (p *Pool) TryAcquireFor(units Units, charge Charge) (Lease, error) {
 
 // AcquireFor is Acquire that charges call limits as it is told.
 func (p *Pool) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
+	if ended(ctx) {
+		return Lease{}, p.refuse(ctx, units, charge)
+	}
 	lease, err := p.TryAcquireFor(units, charge)
 	if err != ErrNoRoom { //nolint:errorlint // nobody wraps it
 		return lease, err
 	}
 	return p.wait(ctx, units, charge)
+}
+
+// refuse is what ctx gets, which has ended: what it would have to wait for at the
+// member that comes nearest to serving it, or else why none can.
+func (p *Pool) refuse(ctx context.Context, units Units, charge Charge) error {
+	var first error
+	for i := range p.members {
+		_, err := p.members[i].Set.AcquireFor(ctx, units, charge)
+		wait, waits := errors.AsType[*WaitError](err)
+		if waits && wait.room() {
+			return err
+		}
+		if _, known := errors.AsType[*WaitError](first); first == nil || waits && !known {
+			first = err
+		}
+	}
+	return first
 }
 
 // wait takes a place in the queue of every member, until one of them serves
@@ -107,11 +127,12 @@ func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, err
 	}
 	if t.wait(ctx, func() { p.sleep(ctx, places) }) {
 		p.leave(places, nil)
-		return p.named(t.answer())
+		return p.named(t.accept(ctx))
 	}
-	if !c.win() {
+	if !c.win() { // answered at the same moment
 		p.leave(places, nil)
-		return t.decline(ctx)
+		<-t.done
+		return p.named(t.accept(ctx))
 	}
 	e := &WaitError{Err: context.Cause(ctx)}
 	p.leave(places, e)
@@ -159,7 +180,7 @@ func (p *Pool) named(l Lease, err error) (Lease, error) {
 func (s *Set) join(ctx context.Context, t *turn, units Units, charge Charge) (*waiter, error) {
 	g := s.makeGrant() // one that was used before may have a turn of its own
 	g.turn = t
-	if err := s.ask(units, charge, g.amounts); err != nil {
+	if err := s.ask(units, charge, g); err != nil {
 		return nil, err
 	}
 	w := &waiter{grant: g, since: s.since(), holds: holdsOf(ctx, s)}

@@ -177,6 +177,19 @@ func (w *waiter) ahead() int {
 	return n
 }
 
+// before is how many would be served before a request that comes now, as far as
+// mostAhead.
+func (q *queue) before(holds bool) int {
+	if !holds {
+		return min(q.waiting, mostAhead)
+	}
+	n := 0
+	for w := q.head; w != nil && w.holds && n < mostAhead; w = w.next {
+		n++
+	}
+	return n
+}
+
 // enqueue puts a request into the queue, and serves it if there is room now.
 // Under the lock.
 func (s *Set) enqueue(w *waiter) {

@@ -50,7 +50,9 @@ type Set struct {
 	clocked bool
 	// charges is how many limits every acquisition takes a unit of by itself.
 	charges int
-	closed  error
+	// unlimited tells that there is no limit, and any key; see Unlimited.
+	unlimited bool
+	closed    error
 
 	opened   int       // how many leases are open, and all that ended quickly
 	grants   sync.Pool // of *grant

@@ -102,6 +102,7 @@ func TestBadUnitsAreNamedAtOnceBehindAQueue(t *testing.T) {
 		_, err = s.TryAcquire(limits.Units{"c": 1})
 		require.ErrorIs(t, err, limits.ErrNoRoom)
 		held.Release()
+		synctest.Wait()
 	})
 }
 
@@ -328,7 +329,24 @@ func TestLeasesContextEndsWithTheLease(t *testing.T) {
 	lease.Release()
 	require.ErrorIs(t, context.Cause(ctx), limits.ErrReleased)
 	require.ErrorIs(t, context.Cause(lease.Context(parent)), limits.ErrReleased)
-	require.ErrorIs(t, context.Cause(limits.Lease{}.Context(parent)), limits.ErrReleased)
+}
+
+// A method may be called where there are no limits: what it does with what it
+// holds does nothing, and ends nothing.
+func TestZeroLeaseHoldsNothingAndEndsNothing(t *testing.T) {
+	t.Parallel()
+	parent, cancel := context.WithCancel(t.Context())
+	held := limits.Held(parent)
+	require.NoError(t, held.Use(limits.Units{"tokens": 5}))
+	assert.Nil(t, held.Units())
+	ctx := held.Context(parent)
+	require.NoError(t, ctx.Err())
+	held.Release()
+	held.Undo()
+	require.NoError(t, ctx.Err())
+	require.NoError(t, held.Context(parent).Err())
+	cancel()
+	require.ErrorIs(t, ctx.Err(), context.Canceled)
 }
 
 func TestClosedSetLosesItsLeasesAndServesNobody(t *testing.T) {

@@ -10,11 +10,12 @@ import (
 func (s *Set) await(ctx context.Context, g *grant) (Lease, error) {
 	t := g.turn
 	if t.wait(ctx, func() { s.sleep(ctx, &t.own) }) {
-		return t.answer()
+		return t.accept(ctx)
 	}
 	e := &WaitError{Err: context.Cause(ctx)}
 	if !s.abandon(&t.own, e) { // answered at the same moment
-		return t.decline(ctx)
+		<-t.done
+		return t.accept(ctx)
 	}
 	s.grants.Put(g)
 	return Lease{}, e
@@ -63,15 +64,38 @@ func (s *Set) dueIn(w *waiter) (wait time.Duration, ok bool) {
 	return max(time.Duration(s.timerAt-s.now()), 0), s.head == w && s.timerAt != math.MaxInt64
 }
 
-// decline puts back what was granted when the context had ended already.
-func (t *turn) decline(ctx context.Context) (Lease, error) {
-	<-t.done
+// accept is what a turn ended with. What was granted is put back if the context
+// has ended meanwhile.
+func (t *turn) accept(ctx context.Context) (Lease, error) {
 	lease, err := t.answer()
-	lease.Undo()
-	if err == nil {
-		err = &WaitError{Err: context.Cause(ctx)}
+	if err == nil && ended(ctx) {
+		lease.Undo()
+		return Lease{}, &WaitError{Err: context.Cause(ctx)}
 	}
-	return Lease{}, err
+	return lease, err
+}
+
+func ended(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// refuse is what ctx gets, which has ended: what g would have to wait for.
+func (s *Set) refuse(ctx context.Context, g *grant) error {
+	holds := holdsOf(ctx, s)
+	s.lock()
+	defer s.unlock()
+	if s.closed != nil {
+		return s.closed
+	}
+	if err := s.never(g.amounts); err != nil {
+		return err
+	}
+	return &WaitError{Keys: s.lacking(g.amounts), Ahead: s.before(holds), Err: context.Cause(ctx)}
 }
 
 // abandon takes a request out of the queue whose turn will not come, and tells
