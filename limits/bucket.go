@@ -3,6 +3,7 @@ package limits
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // scale is how many parts a unit of capacity is counted in.
@@ -131,7 +132,7 @@ func (d *drain) begin() {
 			}
 		}
 		d.stretches[least+1].net = of
-		d.stretches = append(d.stretches[:least], d.stretches[least+1:]...)
+		d.stretches = slices.Delete(d.stretches, least, least+1)
 	}
 	d.stretches = append(d.stretches, stretch{})
 }
@@ -140,13 +141,13 @@ func (d *drain) begin() {
 // are all of the level.
 func (d *drain) forget() {
 	behind := wide{}
-	for i := len(d.stretches) - 1; i >= 0; i-- {
+	for i, s := range slices.Backward(d.stretches) {
 		if !behind.less(d.level) {
-			d.began = d.stretches[i].end
+			d.began = s.end
 			d.stretches = append(d.stretches[:0], d.stretches[i+1:]...)
 			return
 		}
-		behind = behind.add(d.stretches[i].net)
+		behind = behind.add(s.net)
 	}
 }
 

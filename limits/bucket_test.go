@@ -46,7 +46,7 @@ func TestWideNumbersAreCountedWithExactly(t *testing.T) {
 		same(new(big.Int).Mul(a.big(), new(big.Int).SetUint64(n)), a.times(n))
 		same(new(big.Int).Mul(new(big.Int).SetUint64(a.lo), new(big.Int).SetUint64(n)), product(a.lo, n))
 		require.Equal(t, a.big().Cmp(b.big()) < 0, a.less(b))
-		require.Equal(t, smaller(a, b).big().Cmp(smaller(b, a).big()), 0)
+		require.Zero(t, smaller(a, b).big().Cmp(smaller(b, a).big()))
 		require.Equal(t, a.big().Sign() == 0, a.zero())
 		if n > 0 {
 			q, rest := a.quo(n)

@@ -93,9 +93,9 @@ func TestMetersAreTheAlgorithms(t *testing.T) {
 func clone(m model) model {
 	switch m := m.(type) {
 	case *bucketModel:
-		return &bucketModel{m.line.clone(), m.burst}
+		return &bucketModel{m.clone(), m.burst}
 	case *leakyModel:
-		return &leakyModel{m.line.clone()}
+		return &leakyModel{m.clone()}
 	default:
 		return m // looking does not change them
 	}

@@ -147,7 +147,9 @@ func (p *promised) notef(format string, args ...any) {
 func (p *promised) acquire(wait bool) {
 	n := int64(rapid.IntRange(1, int(min(p.set.limits[0].max, p.most))).Draw(p.t, "units"))
 	if wait {
-		p.at = p.set.readyAt([]amount{{units: n}}, p.at)
+		amounts := make([]amount, len(p.set.limits))
+		amounts[0].units = n
+		p.at = p.set.readyAt(amounts, p.at)
 	}
 	lease, err := p.set.TryAcquire(Units{"r": int(n)})
 	if err != nil {

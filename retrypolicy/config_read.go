@@ -93,11 +93,11 @@ func fromValues(document any) (Config, error) {
 }
 
 // object is what a YAML library has read of keys and values, of whatever types it
-// makes them; nil for nothing.
+// makes them.
 func object(document any) (map[string]any, error) {
 	switch values := document.(type) {
 	case nil:
-		return nil, nil
+		return map[string]any{}, nil
 	case map[string]any:
 		return values, nil
 	case map[any]any:
