@@ -91,7 +91,9 @@ func (d *drain) downTo(level wide) int64 {
 }
 
 func (d *drain) take(now int64, a *amount, n int64) {
-	d.leak(now)
+	if now > d.at { // when has not been asked
+		d.leak(now)
+	}
 	size := d.units(n)
 	before := d.come
 	d.come += uint64(n)
@@ -242,6 +244,9 @@ func newBucket(l *Limit) *bucket {
 
 func (b *bucket) when(now, n int64) int64 {
 	b.leak(now)
+	if b.level.zero() {
+		return now
+	}
 	size := b.units(n)
 	if !b.burst.less(b.level.add(size)) {
 		return now

@@ -76,8 +76,12 @@ func (t *turn) accept(ctx context.Context) (Lease, error) {
 }
 
 func ended(ctx context.Context) bool {
+	over := ctx.Done()
+	if over == nil {
+		return false
+	}
 	select {
-	case <-ctx.Done():
+	case <-over:
 		return true
 	default:
 		return false
