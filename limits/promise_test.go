@@ -237,7 +237,7 @@ func TestNoAlgorithmAdmitsMoreThanItPromisesToManyLeases(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
 				l := Rate("r", float64(rapid.IntRange(100, 1000).Draw(t, "capacity")), 1000).By(a)
-				keepPromises(t, l, int64(rapid.IntRange(1, 30).Draw(t, "most")), 600)
+				keepPromises(t, l, int64(rapid.IntRange(1, 30).Draw(t, "most")), 300)
 			})
 		})
 	}
