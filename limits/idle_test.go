@@ -95,9 +95,9 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 			l.Key = fmt.Sprint("r", i)
 			all = append(all, l)
 		}
-		at := int64(0)
+		var at atomic.Int64 // sweeps look at it, too
 		base := time.Unix(0, 0)
-		clock := Clock{Now: func() time.Time { return base.Add(time.Duration(at)) }}
+		clock := Clock{Now: func() time.Time { return base.Add(time.Duration(at.Load())) }}
 		frozen, plain := newKeyed(clock, all), newKeyed(clock, all)
 		defer frozen.Close(nil)
 		defer plain.Close(nil)
@@ -128,7 +128,7 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 					require.Equal(t, p.plain.Use(used), p.frozen.Use(used))
 				}
 			case step == 5:
-				at += int64(rapid.IntRange(0, 3000).Draw(t, "pause"))
+				at.Add(int64(rapid.IntRange(0, 3000).Draw(t, "pause")))
 			case step == 6:
 				l := &all[rapid.IntRange(1, len(all)-1).Draw(t, "limit")]
 				if l.Capacity = capacities().Draw(t, "capacity"); rapid.IntRange(0, 3).Draw(t, "unbounded") == 0 {
@@ -140,7 +140,7 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 			frozen.freezeAll()
 			frozen.sweep()
 			plain.sweep()
-			require.Equal(t, inUse(plain), inUse(frozen), "at %d", at)
+			require.Equal(t, inUse(plain), inUse(frozen), "at %d", at.Load())
 		}
 	})
 }
