@@ -21,12 +21,13 @@ test: test-race test-modules test-parity test-devserver ## Every module's tests,
 # The server is a child process, so the race detector costs it nothing.
 .PHONY: test-race
 test-race:
-	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -timeout 15m -parallel 8 ./...
 
 .PHONY: test-modules
 test-modules:
 	$(GO) test -timeout 15m -parallel 16 ./samples/... ./bench/... ./conformance/internal/... ./test/fire/... ./test/internal/...
 	$(GO) test -short ./test/mutation ./test/chaos
+	$(GO) test ./test/stops
 	$(GO) test -race -timeout 15m $(CONTRIB:%=%/...)
 
 # The specification as tests; also fails where a row of docs/parity.md has none.
@@ -49,6 +50,11 @@ test-fire: ## The whole crash table, ROUNDS (20) times from SEED (0 draws one), 
 	$(GO) test ./test/fire -count=1 -v -timeout 80m -parallel 12 -fire.table -fire.rounds=$(ROUNDS) -fire.seed=$(SEED) | grep -vE '^(=== |    --- PASS)'
 	$(GO) test ./test/mutation -count=1 -timeout 30m -parallel 4
 
+STOPS ?= 24
+.PHONY: test-stops
+test-stops: ## Stops of loaded workers, STOPS (24) in each case, and what Temporal's own Stop loses beside them
+	$(GO) test ./test/stops -count=1 -v -timeout 60m -stops=$(STOPS) | grep -E 'lost something|^(---|FAIL|ok)'
+
 FOR ?= 120s
 .PHONY: chaos
 chaos: ## Random faults from SEED (0 draws one) FOR a time (120s), and what they broke
@@ -59,7 +65,7 @@ test-postgres: ## samples/dbpool on PostgreSQL, which it installs where there is
 	samples/dbpool/with-postgres $(GO) test ./samples/dbpool -run PostgreSQL -count=1 -v
 
 .PHONY: test-full
-test-full: test test-postgres test-fire fuzz bench-check ## What takes longer: make test, PostgreSQL, test-fire, every fuzz target, the benchmarks' verdict
+test-full: test test-postgres test-fire test-stops fuzz bench-check ## What takes longer: make test, PostgreSQL, test-fire, test-stops, every fuzz target, the benchmarks' verdict
 
 .PHONY: test-gowork-off
 test-gowork-off: ## The root module as its importers see it, without go.work

@@ -17,6 +17,7 @@ import (
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -75,12 +76,16 @@ func activityRow(options activity.Options) func(context.Context, *effort) (*resu
 		s := &service{}
 		d := activity.Define[*service]("Bench", options)
 		activity.Method(d, "Do", (*service).Do, activity.MethodOptions[int, int]{})
-		host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults(), Slots: 1000}
+		tuner, err := sdkworker.NewFixedSizeTuner(sdkworker.FixedSizeTunerOptions{})
+		if err != nil {
+			return nil, err
+		}
+		host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults(), Tuner: slots.NewTuner(tuner, slots.Options{})}
 		if err := hosting.Apply([]*hosting.Registration{d.Bind(s)}, discard{}, host); err != nil {
 			return nil, err
 		}
 		r := &result{}
-		err := insideActivity(func(ctx context.Context, task *capture) error {
+		err = insideActivity(func(ctx context.Context, task *capture) error {
 			next := &inbound{service: s}
 			in := &interceptor.ExecuteActivityInput{Args: []any{7}}
 			engine := host.Interceptor()

@@ -30,11 +30,45 @@
 //     cancellation arrives with the next attempt, a dead worker is noticed at
 //     StartToCloseTimeout.
 //
+// # Waits and slots
+//
+// A wait in place, for the next attempt or for limits, keeps its slot from calls
+// that could run. So at most a quarter of a worker's slots wait, of fewer than
+// four none, and the server does the waiting of the others. A retry without a wait
+// goes on in place. One that finds no place ends the call where the caller's
+// options leave the server nothing, as MaximumAttempts 1 does.
+//
+// Slots are counted however there come to be some: by
+// MaxConcurrentActivityExecutionSize, a Tuner, or Slots, whose number is what its
+// resources allow at the moment. Suppliers that do not say how many they have, as
+// Temporal's resource-based one, have as many as are handed out when they let the
+// worker wait for another for 250 ms. That is remembered for a minute, and waits
+// beyond a quarter leave for the server at once. Until then nobody stands in
+// anybody's way, and nothing bounds them.
+//
+// Activities of sessions have slots, and a quarter, of their own. Local ones
+// wait where they are, as nobody else can.
+//
+// # Stopping
+//
+// A worker that stops lets its open polls bring their tasks and runs them: see
+// Worker.Stop. It refuses new sessions, so that another worker begins them.
+//
+// # Interceptors
+//
+// Interceptors in the options of Temporal's worker or client are outside of the
+// engine. They run once for each server attempt, which may hold several attempts
+// or none: what counts, times or authorizes a call there sees one call, and what
+// it returns to the server. Inside puts interceptors around each attempt.
+//
 // # Encryption
 //
 // The journal and the refused results in it pass the client's DataConverter and
-// codec. A RetryValidationError travels as an error, and Temporal's default
-// failure converter leaves errors and their details readable: with a codec, set
-// client.Options.FailureConverter to temporal.NewDefaultFailureConverter with
-// the same DataConverter, and EncodeCommonAttributes for the reasons too.
+// codec. A RetryValidationError travels as an error, whose details Temporal's
+// default failure converter leaves readable. The plugin on the client has refused
+// results encoded in them with the client's DataConverter; a worker whose client
+// encodes values and lacks it warns. The texts of errors, which are the reasons of
+// attempts too, stay readable unless client.Options.FailureConverter is
+// temporal.NewDefaultFailureConverter with that DataConverter and
+// EncodeCommonAttributes.
 package worker

@@ -18,8 +18,9 @@ const DefaultLimitMetrics = 10 * time.Second
 
 // LimitMetrics keeps gauges of the limits of the worker's methods in handler,
 // such as the client's own MetricsHandler, while the worker runs. They have the
-// tags "limit", the limit's key, and "activity_type": the first in alphabetical
-// order that is bound by it.
+// tags "limit", the limit's key, "activity_type": the first in alphabetical
+// order that is bound by it, and "task_queue", the worker's: each worker has
+// limits of its own, also where several share a plugin.
 //
 //   - concurry_limit_in_use: units held, or counting against a rate
 //   - concurry_limit_utilization: in use as a part of the capacity, the highest
@@ -28,8 +29,8 @@ const DefaultLimitMetrics = 10 * time.Second
 //   - concurry_limit_oldest_wait: seconds that the first of them has waited
 //
 // Sets of several keys or sessions are added up; what none holds any more is 0.
-// Workers of one process that host the same methods want handlers with tags of
-// their own.
+// Workers of one process that host the same methods on one task queue want
+// handlers with tags of their own.
 //
 // every is how often they are reported; zero means DefaultLimitMetrics.
 func LimitMetrics(handler client.MetricsHandler, every time.Duration) Option {
@@ -61,11 +62,11 @@ func (r *limitReport) Run(ctx context.Context, h *attempt.Host) {
 	ticks := time.NewTicker(r.every)
 	defer ticks.Stop()
 	for {
-		r.report(known, h.LimitSnapshots())
+		r.report(h.TaskQueue, known, h.LimitSnapshots())
 		select {
 		case <-ticks.C:
 		case <-ctx.Done():
-			r.report(known, nil)
+			r.report(h.TaskQueue, known, nil)
 			return
 		}
 	}
@@ -78,7 +79,7 @@ type gauges struct {
 	oldest             time.Duration
 }
 
-func (r *limitReport) report(known map[reported]bool, all map[string][]limits.Snapshot) {
+func (r *limitReport) report(taskQueue string, known map[reported]bool, all map[string][]limits.Snapshot) {
 	sums := map[reported]*gauges{}
 	for key := range known {
 		sums[key] = &gauges{}
@@ -100,7 +101,7 @@ func (r *limitReport) report(known map[reported]bool, all map[string][]limits.Sn
 		}
 	}
 	for key, g := range sums {
-		m := r.handler.WithTags(map[string]string{"activity_type": key.activityType, "limit": key.limit})
+		m := r.handler.WithTags(map[string]string{"activity_type": key.activityType, "limit": key.limit, "task_queue": taskQueue})
 		m.Gauge(attempt.MetricLimitInUse).Update(g.inUse)
 		m.Gauge(attempt.MetricLimitUtilization).Update(g.utilization)
 		m.Gauge(attempt.MetricLimitWaiting).Update(float64(g.waiting))
@@ -108,40 +109,34 @@ func (r *limitReport) report(known map[reported]bool, all map[string][]limits.Sn
 	}
 }
 
-// reporting runs a host's reports while any of the plugin's workers does.
+// reporting runs a host's reports while its worker runs.
 type reporting struct {
-	mu      sync.Mutex
-	running map[string]bool // workers, by instance key
-	stop    func()
+	mu     sync.Mutex
+	cancel context.CancelFunc
+	over   bool
+	done   sync.WaitGroup
 }
 
-func (r *reporting) begin(worker string, h *attempt.Host) {
+func (r *reporting) begin(h *attempt.Host) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.running == nil {
-		r.running = map[string]bool{}
-	}
-	r.running[worker] = true
-	if r.stop != nil || len(h.Reports) == 0 {
+	if r.over {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var done sync.WaitGroup
+	var ctx context.Context
+	ctx, r.cancel = context.WithCancel(context.Background())
 	for _, report := range h.Reports {
-		done.Go(func() { report.Run(ctx, h) })
-	}
-	r.stop = func() {
-		cancel()
-		done.Wait()
+		r.done.Go(func() { report.Run(ctx, h) })
 	}
 }
 
-func (r *reporting) end(worker string) {
+// end waits until the last report is made.
+func (r *reporting) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.running, worker)
-	if len(r.running) == 0 && r.stop != nil {
-		r.stop()
-		r.stop = nil
+	r.over = true
+	if r.cancel != nil {
+		r.cancel()
 	}
+	r.done.Wait()
 }

@@ -31,7 +31,7 @@ func newPanel() *panel {
 
 func (p *panel) WithTags(tags map[string]string) client.MetricsHandler {
 	tagged := *p
-	tagged.tags = "{" + tags["activity_type"] + "," + tags["limit"] + "}"
+	tagged.tags = "{" + tags["activity_type"] + "," + tags["limit"] + "," + tags["task_queue"] + "}"
 	return &tagged
 }
 
@@ -63,7 +63,9 @@ func TestLimitMetricsShowWhatIsInUse(t *testing.T) {
 	worker.Register(w, d, impl)
 	require.NoError(t, w.Start())
 	first, second := submit(t, c, do, queue, ""), submit(t, c, do, queue, "")
-	name := func(gauge, limit string) string { return "concurry_limit_" + gauge + "{Scripted.Do," + limit + "}" }
+	name := func(gauge, limit string) string {
+		return "concurry_limit_" + gauge + "{Scripted.Do," + limit + "," + queue + "}"
+	}
 	require.Eventually(t, func() bool {
 		s := shown.shown()
 		return s[name("waiting", "connections")] == 1 && s[name("oldest_wait", "connections")] > 0 &&

@@ -19,7 +19,7 @@ func Limits[S any](w *Worker, d *activity.Definition[S]) (*limits.Keyed, error) 
 	case nil:
 		return nil, fmt.Errorf("worker: Limits: %s has none", d.Name())
 	case *limits.Declaration:
-		return w.plugin.host.Limits(source)
+		return w.hosted.host.Limits(source)
 	case *limits.Keyed:
 		return source, nil
 	default:

@@ -42,7 +42,7 @@ func TestStopOnErrorForgetsNoCallThatWasBeingSubmitted(t *testing.T) {
 		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithUnaryInterceptor(slow)}},
 	})
 	impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) { <-ctx.Done(); return "", ctx.Err() }}
-	d, do := scriptedWith(activity.Options{Retry: retrypolicy.Policy{NumRetries: 3}, HeartbeatTimeout: time.Second})
+	d, do := scriptedWith(activity.Options{Retry: retrypolicy.Policy{NumRetries: 3}, HeartbeatTimeout: 5 * time.Second})
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	// With its ID in use, input 0 fails while the others are on their way.
 	_, err := do.With(activity.CallOptions{TaskQueue: queue, ID: queue + "-0"}).Submit(t.Context(), Client(t), "")

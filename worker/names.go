@@ -16,18 +16,13 @@ import (
 // name with a mistake in it would leave the activity to Temporal's own policy,
 // without a word.
 type policyNames struct {
-	host *attempt.Host
-	// workers is how many workers the plugin serves, and shared tells that it
-	// is a client's, for all workers of that: what one of them lacks another
-	// may have.
-	workers int
-	shared  bool
-	dynamic bool // some worker takes any name
+	host     *attempt.Host
+	policies []string
+	dynamic  bool // the worker takes any name
 }
 
-// watch notes what is registered with a worker.
+// watch notes what is registered with the worker.
 func (p *policyNames) watch(o *worker.PluginConfigureWorkerRegistryOptions) {
-	p.workers++
 	before := o.OnRegisterActivity
 	o.OnRegisterActivity = func(a any, r sdkactivity.RegisterOptions) {
 		if before != nil {
@@ -49,10 +44,10 @@ func (p *policyNames) watch(o *worker.PluginConfigureWorkerRegistryOptions) {
 // check returns an error when the worker starts without an activity that has a
 // policy.
 func (p *policyNames) check() error {
-	if p.shared || p.dynamic || p.workers != 1 {
+	if p.dynamic {
 		return nil
 	}
-	missing, has := p.host.Missing()
+	missing, has := p.host.Missing(p.policies)
 	if len(missing) == 0 {
 		return nil
 	}

@@ -14,10 +14,12 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/chain"
+	"github.com/concurry-go/concurry/internal/hosting"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -26,12 +28,10 @@ const (
 	modulePath = "github.com/concurry-go/concurry"
 	// stopTimeout is the WorkerStopTimeout of workers that set none.
 	stopTimeout = 10 * time.Second
-	// defaultSlots is the SDK's MaxConcurrentActivityExecutionSize.
-	defaultSlots = 1000
 )
 
-// Option refines a plugin, and with it a worker: Policies, Observe, Slots,
-// LimitMetrics or Random.
+// Option refines a plugin, and with it a worker: Policies, Observe, Inside,
+// Slots, LimitMetrics or Random.
 type Option interface {
 	apply(h *attempt.Host) error
 }
@@ -42,7 +42,9 @@ type Option interface {
 // the server's own retry policy, stay the caller's. Validators know no types
 // here, so there are none.
 //
-// A name that no activity of the worker has is an error when it starts.
+// A name that no activity of the worker has is an error when it starts, unless
+// its plugin serves other workers too, one of which may have it. Methods of
+// definitions are not named here: their options stand in their definition.
 type Policies map[string]activity.Options
 
 func (p Policies) apply(h *attempt.Host) error {
@@ -55,6 +57,7 @@ func (p Policies) apply(h *attempt.Host) error {
 			return fmt.Errorf("worker: Policies: %s: given twice", activityType)
 		}
 		h.Add(spec)
+		h.Note(hosting.IdleLimits(activityType, spec))
 	}
 	return nil
 }
@@ -104,11 +107,17 @@ func Refine(host *attempt.Host, options ...Option) error {
 
 // PluginSet is the plugin, for worker.Options.Plugins or client.Options.Plugins
 // of Temporal's SDK. In the client's it also gives Submit its header, and
-// applies to every worker made with that client.
+// applies to every worker made with that client. Each worker has an engine, and
+// with it limits, of its own, however many share a plugin. Safe for concurrent
+// use.
 type PluginSet struct {
 	*temporal.SimplePlugin
 	options []Option
-	host    *attempt.Host
+
+	mu      sync.Mutex
+	workers map[string]*hosted // by instance key, from their making until they stop
+	made    int                // how many there have been
+	client  bool               // it is in a client's options
 }
 
 // Plugin makes the plugin. It panics on options that are wrong, naming the
@@ -123,68 +132,111 @@ func Plugin(options ...Option) *PluginSet {
 
 // NewPlugin makes the plugin.
 func NewPlugin(options ...Option) (*PluginSet, error) {
-	host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults()}
-	if err := Refine(host, options...); err != nil {
+	if _, err := newHost(options); err != nil {
 		return nil, err
 	}
-	var submitted submittedCalls
-	names, reports := &policyNames{host: host}, &reporting{}
+	p := &PluginSet{options: options, workers: map[string]*hosted{}}
 	simple, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
-		Name:               pluginName,
-		Version:            version(),
-		ClientInterceptors: []interceptor.ClientInterceptor{&attempt.ClientInterceptor{}},
-		WorkerInterceptors: []interceptor.WorkerInterceptor{host.Interceptor()},
-		ConfigureWorker: func(_ context.Context, o worker.PluginConfigureWorkerOptions) error {
-			if o.WorkerOptions.WorkerStopTimeout == 0 {
-				o.WorkerOptions.WorkerStopTimeout = stopTimeout
-			}
-			if err := checkOptions(o.WorkerOptions, host); err != nil {
-				return err // the SDK panics with it
-			}
-			if host.Reserve != nil {
-				if err := limitSlots(o.WorkerOptions, host.Reserve); err != nil {
-					return err
-				}
-			}
-			host.DefaultHeartbeatThrottle, host.MaxHeartbeatThrottle = o.WorkerOptions.DefaultHeartbeatThrottleInterval, o.WorkerOptions.MaxHeartbeatThrottleInterval
-			host.Sessions, host.StopTimeout = o.WorkerOptions.EnableSessionWorker, o.WorkerOptions.WorkerStopTimeout
-			o.WorkerOptions.Interceptors = host.Replace(o.WorkerOptions.Interceptors)
-			host.Slots = o.WorkerOptions.MaxConcurrentActivityExecutionSize
-			if host.Slots == 0 {
-				host.Slots = defaultSlots
-			}
-			submitted.configure(&o)
-			if o.WorkerRegistryOptions != nil {
-				names.watch(o.WorkerRegistryOptions)
-			}
-			return nil
-		},
-		ConfigureClient: func(ctx context.Context, o client.PluginConfigureClientOptions) error {
-			names.shared = true
-			return configureClient(ctx, o)
-		},
-		RunContextBefore: func(ctx context.Context, o temporal.SimplePluginRunContextBeforeOptions) error {
-			if err := names.check(); err != nil && !o.WorkflowReplayer {
-				return err
-			}
-			if !o.WorkflowReplayer {
-				if err := know(host, o.Registry); err != nil {
-					return err
-				}
-			}
-			if !o.WorkflowReplayer {
-				reports.begin(o.InstanceKey, host)
-			}
-			return submitted.register(ctx, o)
-		},
-		RunContextAfter: func(_ context.Context, o temporal.SimplePluginRunContextAfterOptions) {
-			reports.end(o.InstanceKey)
-		},
+		Name:                      pluginName,
+		Version:                   version(),
+		ClientInterceptors:        []interceptor.ClientInterceptor{&attempt.ClientInterceptor{}},
+		ConfigureClient:           p.configureClient,
+		ConfigureWorker:           p.configureWorker,
+		ConfigureWorkflowReplayer: p.configureReplayer,
+		RunContextBefore:          p.start,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &PluginSet{SimplePlugin: simple, options: options, host: host}, nil
+	p.SimplePlugin = simple
+	return p, nil
+}
+
+// newHost is an engine refined by options.
+func newHost(options []Option) (*attempt.Host, error) {
+	host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults()}
+	return host, Refine(host, options...)
+}
+
+func (p *PluginSet) configureClient(ctx context.Context, o client.PluginConfigureClientOptions) error {
+	p.mu.Lock()
+	p.client = true
+	p.mu.Unlock()
+	return configureClient(ctx, o)
+}
+
+// configureWorker gives a worker an engine. The SDK panics with its error.
+func (p *PluginSet) configureWorker(_ context.Context, o worker.PluginConfigureWorkerOptions) error {
+	host, err := newHost(p.options)
+	if err != nil {
+		return err
+	}
+	h, err := newHosted(host, &o)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.workers[o.WorkerInstanceKey] = h
+	p.made++
+	return nil
+}
+
+// configureReplayer gives a replayer the side of workflows.
+func (p *PluginSet) configureReplayer(_ context.Context, o worker.PluginConfigureWorkflowReplayerOptions) error {
+	host, err := newHost(p.options)
+	if err != nil {
+		return err
+	}
+	o.WorkflowReplayerOptions.Interceptors = host.Replace(o.WorkflowReplayerOptions.Interceptors)
+	return nil
+}
+
+// start is called before a worker polls, and before a replay.
+func (p *PluginSet) start(_ context.Context, o temporal.SimplePluginRunContextBeforeOptions) error {
+	if o.WorkflowReplayer {
+		registerFallback(o.Registry, workflow.VersioningBehaviorUnspecified)
+		return nil
+	}
+	p.mu.Lock()
+	h, others := p.workers[o.InstanceKey], p.client || p.made > 1
+	p.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	return h.start(o.Registry, others)
+}
+
+// StopWorker stops a worker so that it loses no task: see Worker.Stop.
+func (p *PluginSet) StopWorker(ctx context.Context, o worker.PluginStopWorkerOptions, next func(context.Context, worker.PluginStopWorkerOptions)) {
+	p.mu.Lock()
+	h := p.workers[o.WorkerInstanceKey]
+	delete(p.workers, o.WorkerInstanceKey)
+	p.mu.Unlock()
+	if h == nil {
+		next(ctx, o)
+		return
+	}
+	h.stop(func() { next(ctx, o) })
+}
+
+// check refuses options of a worker that do not go together with the plugin's.
+func (p *PluginSet) check(o *worker.Options) error {
+	host, err := newHost(p.options)
+	if err != nil {
+		return err
+	}
+	return checkOptions(o, host)
+}
+
+// sole is the worker of a plugin that has one.
+func (p *PluginSet) sole() *hosted {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range p.workers {
+		return h
+	}
+	return nil
 }
 
 // version is this module's, which Temporal shows for each worker ("temporal
@@ -202,24 +254,7 @@ var version = sync.OnceValue(func() string { //nolint:gochecknoglobals // consta
 	return ""
 })
 
-// checkOptions refuses options of a worker that do not go together.
-func checkOptions(o *worker.Options, host *attempt.Host) error {
-	if o.EnableSessionWorker && versioned(o) {
-		return errors.New("worker: EnableSessionWorker: Temporal has no sessions on workers with versioning: unset it, or DeploymentOptions.UseVersioning and UseBuildIDForVersioning")
-	}
-	if n := o.MaxConcurrentActivityExecutionSize; host.Reserve != nil && n != 0 {
-		return fmt.Errorf("worker: MaxConcurrentActivityExecutionSize %d: must be 0 with Slots, which decide it", n)
-	}
-	return nil
-}
-
-// versioned tells whether a worker has versioning, the deprecated one included.
-func versioned(o *worker.Options) bool {
-	return o.DeploymentOptions.UseVersioning || o.UseBuildIDForVersioning //nolint:staticcheck // workers that exist may use it
-}
-
-// fresh is the same plugin, refined further, with a host of its own: each worker
-// counts its own slots and has its own definitions.
+// fresh is the same plugin, refined further, for one worker.
 func (p *PluginSet) fresh(refine []Option) (*PluginSet, error) {
 	return NewPlugin(slices.Concat(p.options, refine)...)
 }

@@ -233,12 +233,16 @@ func TestRolloutAfterARollback(t *testing.T) {
 func TestUnpauseThatResetsHeartbeatsForgetsTheJournal(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t)
-	before, err := p.serve(3, fails, importing(4))
-	require.NoError(t, err)
 	execution := &commonpb.WorkflowExecution{WorkflowId: p.run.GetID(), RunId: p.run.GetRunID()}
-	_, err = p.client.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-		Namespace: "default", Execution: execution, Activity: &workflowservice.PauseActivityRequest_Id{Id: "import"},
-	})
+	before, err := p.serve(3, func(ctx context.Context, n int) error {
+		if n == 3 {
+			_, err := p.client.WorkflowService().PauseActivity(ctx, &workflowservice.PauseActivityRequest{
+				Namespace: "default", Execution: execution, Activity: &workflowservice.PauseActivityRequest_Id{Id: "import"},
+			})
+			assert.NoError(t, err)
+		}
+		return fails(ctx, n)
+	}, importing(4))
 	require.NoError(t, err)
 	_, err = p.client.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
 		Namespace: "default", Execution: execution, Activity: &workflowservice.UnpauseActivityRequest_Id{Id: "import"}, ResetHeartbeat: true,

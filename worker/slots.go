@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"go.temporal.io/sdk/worker"
 
@@ -16,10 +17,12 @@ import (
 // activity of the worker needs, so that it takes no task it could not run. What
 // was acquired for a poll that brought no task is given back.
 //
-// A slot is one server attempt: waits in place between attempts keep it. Do not
-// name the same set in activity.Options.Limits, where it would be acquired once
-// more, nor for another worker, whose polls in vain would hold its units.
-// Activities of sessions, and local ones, have slots of their own.
+// A slot is one server attempt: waits in place between attempts keep it, in at
+// most a quarter of the slots. Of these there are as many as the limits for
+// resources allow, also after a Resize; rates bound how many begin, not how many
+// there are. Do not name the same set in activity.Options.Limits, where it would
+// be acquired once more, nor for another worker, whose polls in vain would hold
+// its units. Activities of sessions, and local ones, have slots of their own.
 func Slots(limiter limits.Limiter, units limits.Units) Option {
 	return option(func(h *attempt.Host) error {
 		if limiter == nil {
@@ -33,19 +36,19 @@ func Slots(limiter limits.Limiter, units limits.Units) Option {
 				return errors.New("worker: Slots: no units, and no call limit: a slot would hold nothing")
 			}
 		}
-		h.Reserve = &slots{limiter: limiter, units: units}
+		h.Reserve = &limited{limiter: limiter, units: units}
 		return nil
 	})
 }
 
-// slots is a worker.SlotSupplier.
-type slots struct {
+// limited is a worker.SlotSupplier of what limits allow.
+type limited struct {
 	limiter limits.Limiter
 	units   limits.Units
 }
 
 // ReserveSlot implements worker.SlotSupplier.
-func (s *slots) ReserveSlot(ctx context.Context, _ worker.SlotReservationInfo) (*worker.SlotPermit, error) {
+func (s *limited) ReserveSlot(ctx context.Context, _ worker.SlotReservationInfo) (*worker.SlotPermit, error) {
 	lease, err := s.limiter.Acquire(ctx, s.units)
 	if ctx.Err() != nil {
 		lease.Undo()
@@ -58,7 +61,7 @@ func (s *slots) ReserveSlot(ctx context.Context, _ worker.SlotReservationInfo) (
 }
 
 // TryReserveSlot implements worker.SlotSupplier.
-func (s *slots) TryReserveSlot(worker.SlotReservationInfo) *worker.SlotPermit {
+func (s *limited) TryReserveSlot(worker.SlotReservationInfo) *worker.SlotPermit {
 	lease, err := s.limiter.TryAcquire(s.units)
 	if err != nil {
 		return nil
@@ -71,10 +74,10 @@ func (s *slots) TryReserveSlot(worker.SlotReservationInfo) *worker.SlotPermit {
 const unused = 1
 
 // MarkSlotUsed implements worker.SlotSupplier.
-func (*slots) MarkSlotUsed(worker.SlotMarkUsedInfo) {}
+func (*limited) MarkSlotUsed(worker.SlotMarkUsedInfo) {}
 
 // ReleaseSlot implements worker.SlotSupplier.
-func (s *slots) ReleaseSlot(info worker.SlotReleaseInfo) {
+func (s *limited) ReleaseSlot(info worker.SlotReleaseInfo) {
 	lease, _ := info.Permit().UserData.(limits.Lease)
 	if info.Reason() == unused {
 		lease.Undo()
@@ -83,32 +86,35 @@ func (s *slots) ReleaseSlot(info worker.SlotReleaseInfo) {
 	lease.Release()
 }
 
-// MaxSlots implements worker.SlotSupplier: the set says how many.
-func (*slots) MaxSlots() int { return 0 }
+// MaxSlots implements worker.SlotSupplier: the number may change.
+func (*limited) MaxSlots() int { return 0 }
 
-// limitedTuner is a tuner whose activities' slots are limited.
-type limitedTuner struct {
-	worker.WorkerTuner
-	activities worker.SlotSupplier
+// Slots is how many slots there are now: what the limits for resources allow.
+// Rates bound how many begin, not how many there are at once. Of other limiters
+// than sets and pools it is not known.
+func (s *limited) Slots() (n int, ok bool) {
+	switch l := s.limiter.(type) {
+	case *limits.Set:
+		return s.in(l), true
+	case *limits.Pool:
+		for _, m := range l.Members() {
+			if n += s.in(m.Set); n < 0 {
+				return math.MaxInt, true
+			}
+		}
+		return n, true
+	default:
+		return 0, false
+	}
 }
 
-// GetActivityTaskSlotSupplier implements worker.WorkerTuner.
-func (t *limitedTuner) GetActivityTaskSlotSupplier() worker.SlotSupplier { return t.activities }
-
-// limitSlots puts the supplier into a worker's options.
-func limitSlots(o *worker.Options, supplier worker.SlotSupplier) error {
-	if o.Tuner == nil {
-		tuner, err := worker.NewFixedSizeTuner(worker.FixedSizeTunerOptions{
-			NumWorkflowSlots:      o.MaxConcurrentWorkflowTaskExecutionSize,
-			NumLocalActivitySlots: o.MaxConcurrentLocalActivityExecutionSize,
-			NumNexusSlots:         o.MaxConcurrentNexusTaskExecutionSize,
-		})
-		if err != nil {
-			return err
+// in is how many slots one set has.
+func (s *limited) in(set *limits.Set) int {
+	n := math.MaxInt
+	for _, l := range set.Snapshot().Limits {
+		if units := s.units[l.Key]; l.Kind == limits.KindResource && units > 0 {
+			n = min(n, int(l.Capacity)/units)
 		}
-		o.Tuner = tuner
-		o.MaxConcurrentWorkflowTaskExecutionSize, o.MaxConcurrentLocalActivityExecutionSize, o.MaxConcurrentNexusTaskExecutionSize = 0, 0, 0
 	}
-	o.Tuner = &limitedTuner{WorkerTuner: o.Tuner, activities: supplier}
-	return nil
+	return n
 }

@@ -1,54 +1,42 @@
 package worker
 
 import (
-	"context"
-	"sync"
-
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/internal/fallback"
 )
 
-// submittedCalls registers the workflow that runs submitted calls on servers
-// without standalone activities. One plugin may serve many workers.
-type submittedCalls struct {
-	mu      sync.Mutex
-	workers map[string]workflow.VersioningBehavior // by instance key, until they start
+// workflowRegistry is where workflows are registered.
+type workflowRegistry interface {
+	RegisterWorkflowWithOptions(w any, o workflow.RegisterOptions)
 }
 
-// configure notes a worker that runs workflows. Registering one with a worker
-// that does not would panic.
-func (s *submittedCalls) configure(o *worker.PluginConfigureWorkerOptions) {
-	if o.WorkerOptions.DisableWorkflowWorker {
-		return
-	}
-	behavior := workflow.VersioningBehaviorUnspecified
-	if o.WorkerOptions.DeploymentOptions.UseVersioning {
-		behavior = workflow.VersioningBehaviorAutoUpgrade // it is the same in all of them
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.workers == nil {
-		s.workers = map[string]workflow.VersioningBehavior{}
-	}
-	s.workers[o.WorkerInstanceKey] = behavior
+// fallbackWorkflow is the workflow that runs submitted calls on servers without
+// standalone activities, on a worker that runs workflows.
+type fallbackWorkflow struct {
+	disabled bool // registering one with such a worker would panic
+	behavior workflow.VersioningBehavior
 }
 
-// register is called when a worker starts, and before a replay.
-func (s *submittedCalls) register(_ context.Context, o temporal.SimplePluginRunContextBeforeOptions) error {
-	s.mu.Lock()
-	behavior, ok := s.workers[o.InstanceKey]
-	delete(s.workers, o.InstanceKey)
-	s.mu.Unlock()
-	if ok || o.WorkflowReplayer {
-		o.Registry.RegisterWorkflowWithOptions(fallback.RunSubmittedCall, workflow.RegisterOptions{
-			Name:               fallback.WorkflowType,
-			VersioningBehavior: behavior,
-			// The client's plugin has done it, if both have one.
-			DisableAlreadyRegisteredCheck: true,
-		})
+func (f *fallbackWorkflow) configure(o *worker.Options) {
+	f.disabled = o.DisableWorkflowWorker
+	if o.DeploymentOptions.UseVersioning {
+		f.behavior = workflow.VersioningBehaviorAutoUpgrade // it is the same in all of them
 	}
-	return nil
+}
+
+func (f *fallbackWorkflow) register(registry workflowRegistry) {
+	if !f.disabled {
+		registerFallback(registry, f.behavior)
+	}
+}
+
+func registerFallback(registry workflowRegistry, behavior workflow.VersioningBehavior) {
+	registry.RegisterWorkflowWithOptions(fallback.RunSubmittedCall, workflow.RegisterOptions{
+		Name:               fallback.WorkflowType,
+		VersioningBehavior: behavior,
+		// The client's plugin has done it, if both have one.
+		DisableAlreadyRegisteredCheck: true,
+	})
 }

@@ -19,12 +19,17 @@ import (
 // it is zero, so that bodies have time to finish at a deploy.
 type Options = worker.Options
 
+// temporalWorker is embedded without its name: methods that this package does
+// more in are not to be passed by.
+type temporalWorker = worker.Worker
+
 // Worker is a Temporal worker that hosts definitions. Everything of Temporal's
-// worker is there: RegisterWorkflow, RegisterActivity and the others. Register
-// definitions before Start; then it is safe for concurrent use.
+// worker is there: it is a worker.Worker of Temporal's, with RegisterWorkflow,
+// RegisterActivity and the others. Register definitions before Start; then it is
+// safe for concurrent use.
 type Worker struct {
-	worker.Worker
-	plugin *PluginSet
+	temporalWorker
+	hosted *hosted
 
 	mu            sync.Mutex
 	registrations []*hosting.Registration
@@ -42,22 +47,42 @@ func New(c client.Client, taskQueue string, options Options, refine ...Option) *
 			base = set
 		}
 	}
-	var err error
-	if w.plugin, err = base.fresh(refine); err != nil {
+	plugin, err := base.fresh(refine)
+	if err != nil {
 		w.add(hosting.Broken(err))
-		w.plugin = Plugin()
+		plugin = Plugin()
 	}
 	options.Plugins = slices.DeleteFunc(slices.Clone(options.Plugins), func(p worker.Plugin) bool {
 		_, ok := p.(*PluginSet)
 		return ok
 	})
-	options.Plugins = append(options.Plugins, w.plugin)
-	if err := checkOptions(&options, w.plugin.host); err != nil {
+	options.Plugins = append(options.Plugins, plugin)
+	if err := checkTaskQueue(taskQueue); err != nil {
 		w.add(hosting.Broken(err))
-		options.EnableSessionWorker, options.MaxConcurrentActivityExecutionSize = false, 0
+		taskQueue = "none" // it is never polled
 	}
-	w.Worker = worker.New(c, taskQueue, options)
+	if err := plugin.check(&options); err != nil {
+		w.add(hosting.Broken(err))
+		options.EnableSessionWorker = false
+		options.MaxConcurrentActivityExecutionSize, options.MaxConcurrentWorkflowTaskExecutionSize = 0, 0
+	}
+	w.temporalWorker = worker.New(c, taskQueue, options)
+	w.hosted = plugin.sole()
 	return w
+}
+
+// reserved begins the names of Temporal's own task queues.
+const reserved = "/_sys/"
+
+func checkTaskQueue(name string) error {
+	switch {
+	case name == "":
+		return errors.New(`worker: New: taskQueue "": must not be empty`)
+	case strings.HasPrefix(name, reserved):
+		return fmt.Errorf("worker: New: taskQueue %q: must not begin with %s, as Temporal's own do", name, reserved)
+	default:
+		return nil
+	}
 }
 
 // Register hosts a definition: impl serves the calls, all of them at once, so
@@ -94,15 +119,45 @@ func (w *Worker) Start() error {
 	if err := w.complete(); err != nil {
 		return err
 	}
-	return w.Worker.Start()
+	return w.temporalWorker.Start()
 }
 
-// Run is Start, waiting for interruptCh, and Stop.
+// Run is Start, waiting for interruptCh, and Stop. It returns the error with
+// which the worker has stopped by itself, if it has.
 func (w *Worker) Run(interruptCh <-chan any) error {
 	if err := w.complete(); err != nil {
 		return err
 	}
-	return w.Worker.Run(interruptCh)
+	over, closed := make(chan struct{}), make(chan any, 1)
+	defer close(over)
+	go func() {
+		select {
+		case signal := <-interruptCh:
+			w.hosted.close()
+			closed <- signal
+		case <-over:
+		}
+	}()
+	return w.temporalWorker.Run(closed)
+}
+
+// Stop stops the worker, and waits until it has. It takes no new tasks, leaves
+// its open polls to bring theirs, runs what has come, and gives bodies
+// WorkerStopTimeout to end. Temporal's own Stop drops what a poll brings in the
+// moment of its closing: the server has started that task then, notices a heartbeat
+// or start-to-close timeout later that nobody runs it, and counts an attempt.
+//
+// A queue that has brought no task for 0.8 s is taken to be empty, and its polls
+// are closed. A task that comes in the milliseconds of that is still lost, unless
+// the server completes polls at a worker's shutdown itself (the namespace
+// capability WorkerPollCompleteOnShutdown). Workers of Temporal's own that have
+// the plugin stop in the same way, but for their workflow tasks: the SDK tells the
+// server to drop the worker's sticky queue before the plugin is asked.
+//
+// Stop may be called more than once, and from several goroutines.
+func (w *Worker) Stop() {
+	w.hosted.close()
+	w.temporalWorker.Stop()
 }
 
 // complete hands the registrations to Temporal, once.
@@ -112,7 +167,7 @@ func (w *Worker) complete() error {
 	if w.started {
 		return nil
 	}
-	if err := hosting.Apply(w.registrations, w.Worker, w.plugin.host); err != nil {
+	if err := hosting.Apply(w.registrations, w.temporalWorker, w.hosted.host); err != nil {
 		return chain.Each(err, prefixed)
 	}
 	w.started = true

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/interceptor"
 
 	"github.com/concurry-go/concurry/internal/converters"
+	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -194,7 +195,7 @@ func (e *execution) attempts(ctx context.Context, in *interceptor.ExecuteActivit
 			return e.accept(ctx, out)
 		}
 		last = d.Err
-		if left, ok := e.sleep(ctx, d.Delay); !ok {
+		if left, ok := e.sleep(ctx, d.Delay, d.Err); !ok {
 			if e.canceled(ctx) {
 				return nil, e.canceledWith(ctx, ctx.Err())
 			}
@@ -291,7 +292,8 @@ func (e *execution) room(ctx context.Context) Room {
 		r.Server = true
 	default:
 		r.Server = true
-		r.Here = e.heart.fit() && !closed(e.out.Next.GetWorkerStopChannel(ctx)) && e.host.sleeping.Load() < e.host.mostAsleep()
+		r.Here = e.heart.fit() && !closed(e.out.Next.GetWorkerStopChannel(ctx))
+		r.Full = !e.host.slotsOf(&e.info).Room()
 	}
 	return r
 }
@@ -305,17 +307,23 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// sleep waits in place. It returns what was left when something came first:
-// at once, if too many sleep already and the server can do it.
-func (e *execution) sleep(ctx context.Context, d time.Duration) (left time.Duration, ok bool) {
-	if e.host.Simulated == Real && !e.info.IsLocalActivity {
-		defer e.host.sleeping.Add(-1)
-		if e.host.sleeping.Add(1) > e.host.mostAsleep() {
+// sleep waits in place, because of cause. It returns what was left when
+// something came first: at once, if too many sleep already.
+func (e *execution) sleep(ctx context.Context, d time.Duration, cause error) (left time.Duration, ok bool) {
+	wake := []<-chan struct{}{ctx.Done()}
+	if d > 0 && e.host.Simulated == Real && !e.info.IsLocalActivity {
+		manner := slots.Leaves
+		if !e.caller(ctx).allows(cause) {
+			manner = slots.Stays
+		}
+		wait := e.host.slotsOf(&e.info).Wait(manner)
+		if wait == nil {
 			return d, false
 		}
+		defer wait.End()
+		wake = append(wake, wait.Leave())
 	}
 	start := e.host.Clock.Now()
-	wake := []<-chan struct{}{ctx.Done()}
 	if !e.info.IsLocalActivity {
 		// A local activity has nowhere to go: its worker waits for it as
 		// long as it can, and what is returned is the call's end.

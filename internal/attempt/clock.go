@@ -37,12 +37,15 @@ func sleep(d time.Duration, wake ...<-chan struct{}) bool {
 	if d <= 0 {
 		return true
 	}
-	var first, second <-chan struct{}
+	var first, second, third <-chan struct{}
 	if len(wake) > 0 {
 		first = wake[0]
 	}
 	if len(wake) > 1 {
 		second = wake[1]
+	}
+	if len(wake) > 2 {
+		third = wake[2]
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -52,6 +55,8 @@ func sleep(d time.Duration, wake ...<-chan struct{}) bool {
 	case <-first:
 		return false
 	case <-second:
+		return false
+	case <-third:
 		return false
 	}
 }

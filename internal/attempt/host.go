@@ -2,8 +2,8 @@ package attempt
 
 import (
 	"context"
+	"errors"
 	"maps"
-	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -31,24 +32,29 @@ type Host struct {
 	Sessions bool
 	// StopTimeout is the worker's WorkerStopTimeout; see FinishSessions.
 	StopTimeout time.Duration
-	// Reserve hands out the worker's slots for activities; nil for a number of
-	// them.
+	// Inside are in the path of each attempt, the first one outermost.
+	Inside []interceptor.WorkerInterceptor
+	// Reserve hands out the worker's slots for activities; nil for those of
+	// its options.
 	Reserve worker.SlotSupplier
 	// Reports run while the worker does.
 	Reports []Report
-	// Slots is how many activities the worker runs at once; a quarter of them
-	// may sleep between attempts.
-	Slots int
+	// TaskQueue is the worker's own; activities of other queues are those of
+	// sessions.
+	TaskQueue string
+	// Tuner watches the worker's slots; nil where there is no worker.
+	Tuner *slots.Tuner
+	// Notes are told when the worker starts: they may be mistakes.
+	Notes []string
 
 	// registered are the names of all activities of the worker; nil if that is
 	// not known.
 	registered map[string]bool
 
-	specs    map[string]*hosted
-	sets     limitSets
-	bodies   sessionBodies
-	sleeping atomic.Int64
-	waited   atomic.Int64 // nanoseconds that activities of a test environment have waited for limits
+	specs  map[string]*hosted
+	sets   limitSets
+	bodies sessionBodies
+	waited atomic.Int64 // nanoseconds that activities of a test environment have waited for limits
 }
 
 // Report tells somebody of the host, again and again, until ctx ends.
@@ -86,26 +92,38 @@ func (h *Host) Registered(name string) {
 	h.registered[name] = true
 }
 
-// Missing are the governed activity types that the worker does not have.
-func (h *Host) Missing() (missing, has []string) {
-	for name := range h.specs {
+// Missing are those of some activity types that the worker does not have.
+func (h *Host) Missing(types []string) (missing, has []string) {
+	for _, name := range types {
 		if !h.registered[name] {
 			missing = append(missing, name)
 		}
 	}
-	slices.Sort(missing)
 	return missing, slices.Sorted(maps.Keys(h.registered))
 }
 
-// Knows tells whether the engine governs an activity type already.
+// Governed are the activity types that the engine governs, in order.
+func (h *Host) Governed() []string { return slices.Sorted(maps.Keys(h.specs)) }
+
+// Knows reports whether the engine governs an activity type already.
 func (h *Host) Knows(activityType string) bool { return h.specs[activityType] != nil }
 
-// mostAsleep is how many activities of the worker may sleep at once.
-func (h *Host) mostAsleep() int64 {
-	if h.Slots <= 0 {
-		return math.MaxInt64
+// Foreign reports whether it does so since Policies say so.
+func (h *Host) Foreign(activityType string) bool {
+	known := h.specs[activityType]
+	return known != nil && known.spec.Foreign
+}
+
+// Note adds to Notes; empty ones are none.
+func (h *Host) Note(note string) {
+	if note != "" {
+		h.Notes = append(h.Notes, note)
 	}
-	return max(int64(h.Slots)/4, 1)
+}
+
+// slotsOf are the slots of which an activity has one.
+func (h *Host) slotsOf(info *activity.Info) *slots.Watch {
+	return h.Tuner.Activities(info.TaskQueue != h.TaskQueue)
 }
 
 // Interceptor is the host as Temporal sees it.
@@ -116,27 +134,51 @@ type workerInterceptor struct {
 	host *Host
 }
 
-// InterceptActivity puts the engine in the path of activities it knows.
+// InterceptActivity puts the engine in the path of activities it knows, and
+// Inside into that of all but the SDK's own.
 func (w *workerInterceptor) InterceptActivity(ctx context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	info := activity.GetInfo(ctx)
 	switch info.ActivityType.Name {
 	case sessionCreation, sessionCompletion:
 		s := &sessionActivity{host: w.host, ends: info.ActivityType.Name == sessionCompletion}
 		s.Next = next
+		if !s.ends && !w.host.Tuner.SessionBegins() {
+			s.Next = &stopped{interceptor.ActivityInboundInterceptorBase{Next: next}}
+		}
 		return s
 	}
-	return w.host.inSession(&info, w.path(&info, next))
+	return w.host.inSession(&info, w.path(&info, w.inside(ctx, next)))
+}
+
+// inside puts Inside in front of the activity.
+func (w *workerInterceptor) inside(ctx context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	for _, i := range slices.Backward(w.host.Inside) {
+		next = i.InterceptActivity(ctx, next)
+	}
+	return next
 }
 
 // path is the engine, where it has anything to do.
 func (w *workerInterceptor) path(info *activity.Info, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	known, ok := w.host.specs[info.ActivityType.Name]
 	if !ok || !w.host.governs(known.spec) && w.host.Simulated == Real && !asked(info.RetryPolicy) {
-		return next // nothing in the path
+		return next // nothing of the engine's in the path
 	}
 	e := &execution{host: w.host, known: known}
 	e.Next = next
 	return e
+}
+
+// stopped is an activity that another worker should run.
+type stopped struct {
+	interceptor.ActivityInboundInterceptorBase
+}
+
+var errStopping = errors.New("worker: it is stopping, and begins no more sessions")
+
+// ExecuteActivity implements interceptor.ActivityInboundInterceptor.
+func (*stopped) ExecuteActivity(context.Context, *interceptor.ExecuteActivityInput) (any, error) {
+	return nil, errStopping
 }
 
 // governs tells whether the engine has anything to do for a method here: also
@@ -152,23 +194,32 @@ func asked(p *temporal.RetryPolicy) bool {
 }
 
 // Replace takes the engines of other plugins, such as the client's, out of a
-// worker's interceptors and takes over what they govern, their observers and
-// reports: two in one path would each count, and multiply the attempts. What h knows
-// already stays its own.
+// worker's interceptors and takes over what they govern, and what they were
+// refined with: two in one path would each count, and multiply the attempts.
+// What h knows already stays its own, and nothing is left to the others.
 func (h *Host) Replace(all []interceptor.WorkerInterceptor) []interceptor.WorkerInterceptor {
 	rest := slices.DeleteFunc(slices.Clone(all), func(i interceptor.WorkerInterceptor) bool {
 		other, ok := i.(*workerInterceptor)
-		if !ok || other.host == h {
-			return ok
+		if ok && other.host != h {
+			h.takeOver(other.host)
 		}
-		h.Observers = append(h.Observers, other.host.Observers...)
-		h.Reports = append(h.Reports, other.host.Reports...)
-		for name, known := range other.host.specs {
-			if !h.Knows(name) {
-				h.Add(known.spec)
-			}
-		}
-		return true
+		return ok
 	})
 	return append(rest, h.Interceptor())
+}
+
+func (h *Host) takeOver(other *Host) {
+	h.Observers = append(h.Observers, other.Observers...)
+	h.Reports = append(h.Reports, other.Reports...)
+	h.Inside = slices.Concat(other.Inside, h.Inside)
+	h.Notes = append(h.Notes, other.Notes...)
+	if h.Reserve == nil {
+		h.Reserve = other.Reserve
+	}
+	for name, known := range other.specs {
+		if !h.Knows(name) {
+			h.Add(known.spec)
+		}
+	}
+	*other = Host{Clock: other.Clock} // it governs nothing any more
 }

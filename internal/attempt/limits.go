@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -153,16 +154,23 @@ func (e *execution) longest(ctx context.Context, stays bool) (bound time.Duratio
 // passed, which is until.
 func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound time.Duration, until error) (limits.Lease, error) {
 	if !e.info.IsLocalActivity && e.host.Simulated == Real {
-		defer e.host.sleeping.Add(-1)
-		if e.host.sleeping.Add(1) > e.host.mostAsleep() && errors.Is(until, errServerWaits) {
+		manner := slots.Must
+		if errors.Is(until, errServerWaits) {
+			manner = slots.Leaves
+		}
+		wait := e.host.slotsOf(&e.info).Wait(manner)
+		if wait == nil {
 			return e.lookAt(ctx, how, until)
 		}
+		defer wait.End()
 		stopping, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		stop := e.out.Next.GetWorkerStopChannel(ctx)
 		go func() {
 			select {
 			case <-stop:
+				cancel(errServerWaits)
+			case <-wait.Leave():
 				cancel(errServerWaits)
 			case <-stopping.Done():
 			}

@@ -47,7 +47,7 @@ func (b *sessionBodies) now() (running int, last time.Time, changed <-chan struc
 	return b.running, b.last, b.changed
 }
 
-// stop tells bodies that the worker stops, and those that begin before over.
+// stop tells bodies that the worker stops, and those that begin then.
 func (b *sessionBodies) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -55,13 +55,6 @@ func (b *sessionBodies) stop() {
 		close(b.stopping)
 	}
 	b.stopped = true
-}
-
-// over is the end of a stop. The next worker may have the same host.
-func (b *sessionBodies) over() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.stopped, b.stopping = false, nil
 }
 
 // stops is closed when the worker stops.
@@ -84,8 +77,8 @@ func (b *sessionBodies) stops() <-chan struct{} {
 // sessions.
 //
 // It returns once none runs, and the answer of the latest has had time to reach
-// the server. Call stopped when the worker has stopped.
-func (h *Host) FinishSessions() (stopped func()) {
+// the server.
+func (h *Host) FinishSessions() {
 	h.bodies.stop()
 	end := h.Clock.Now().Add(h.StopTimeout)
 	for {
@@ -96,7 +89,7 @@ func (h *Host) FinishSessions() (stopped func()) {
 		}
 		left := until.Sub(h.Clock.Now())
 		if left <= 0 {
-			return h.bodies.over
+			return
 		}
 		h.Clock.Sleep(left, changed)
 	}

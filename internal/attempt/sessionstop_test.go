@@ -47,12 +47,10 @@ func TestFinishSessionsReturnsWhenBodiesAreDone(t *testing.T) {
 				c.bodies(&h.bodies)
 				assert.False(t, closed(before))
 				start := time.Now()
-				stopped := h.FinishSessions()
+				h.FinishSessions()
 				assert.Equal(t, c.want, time.Since(start))
 				assert.True(t, closed(before), "bodies are told")
 				assert.True(t, closed(h.bodies.stops()), "later ones too")
-				stopped()
-				assert.False(t, closed(h.bodies.stops()), "a worker that starts with the same plugin is another one")
 			})
 		})
 	}

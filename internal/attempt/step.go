@@ -48,9 +48,9 @@ type Room struct {
 	Place time.Time
 	// Call is until when the call may go on at all; zero is no bound.
 	Call time.Time
-	// Here is false when no wait can be slept here: the worker is stopping,
-	// or has too many asleep already.
-	Here bool
+	// Here is false when nothing more may run here, since the worker is
+	// stopping, and Full when nothing more may wait here: too many do already.
+	Here, Full bool
 	// Server is false where no server can take over a wait.
 	Server bool
 	// Caller is what the caller's own retry policy lets the server do.
@@ -119,7 +119,7 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 	default:
 		delay = s.Retry.Delay(j.Started-j.caseRetries(), c.Random)
 	}
-	inPlace := room.Here && delay <= s.Retry.InPlaceWait()
+	inPlace := room.Here && delay <= s.Retry.InPlaceWait() && (delay == 0 || !room.Full)
 	if s.Retry.MaxElapsed > 0 {
 		if elapsed := a.Elapsed(); delay > s.Retry.MaxElapsed-elapsed {
 			return s.end(j, d, retrypolicy.StopMaxElapsed, misfit(delay, told, s.Retry.MaxElapsed-elapsed, "MaxElapsed"))

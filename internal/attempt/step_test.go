@@ -63,6 +63,9 @@ func TestWhatComesAfterAnAttempt(t *testing.T) {
 		{"a told delay of nothing", 1, retrypolicy.After(boom, 0), everywhere(), WaitHere, 0},
 		{"a told delay in an application error", 1, told, everywhere(), WaitServer, 7 * time.Second},
 		{"no sleeping here", 1, boom, Room{Server: true}, WaitServer, 400 * time.Millisecond},
+		{"no place to sleep here", 1, boom, Room{Here: true, Full: true, Server: true}, WaitServer, 400 * time.Millisecond},
+		{"nothing to sleep for", 1, retrypolicy.After(boom, 0), Room{Here: true, Full: true, Server: true}, WaitHere, 0},
+		{"nothing to sleep for, on a worker that stops", 1, retrypolicy.After(boom, 0), Room{Server: true}, WaitServer, 0},
 		{"no server: a long wait is slept here", 3, boom, Room{Here: true}, WaitHere, 1600 * time.Millisecond},
 		{"no server, no sleeping: there is no choice", 1, boom, Room{}, WaitHere, 400 * time.Millisecond},
 	} {

@@ -63,7 +63,10 @@ func Apply(registrations []*Registration, registry worker.ActivityRegistry, host
 			continue
 		}
 		for _, m := range r.Methods() {
-			if seen[m.Spec.Method] || host.Knows(m.Spec.Method) {
+			switch {
+			case host.Foreign(m.Spec.Method):
+				errs = append(errs, fmt.Errorf("%s: it is a method of a definition, whose options stand there: remove it from Policies", m.Spec.Method))
+			case seen[m.Spec.Method] || host.Knows(m.Spec.Method):
 				errs = append(errs, fmt.Errorf("%s: registered twice", m.Spec.Method))
 			}
 			seen[m.Spec.Method] = true
@@ -76,10 +79,41 @@ func Apply(registrations []*Registration, registry worker.ActivityRegistry, host
 		return err
 	}
 	for _, r := range registrations {
+		host.Note(IdleLimits(r.Name, r.specs()...))
 		for _, m := range r.Methods() {
 			host.Add(m.Spec)
 			registry.RegisterActivityWithOptions(m.Function(r.Impl), activity.RegisterOptions{Name: m.Spec.Method})
 		}
 	}
 	return nil
+}
+
+func (r *Registration) specs() []*attempt.Spec {
+	var specs []*attempt.Spec
+	for _, m := range r.Methods() {
+		specs = append(specs, m.Spec)
+	}
+	return specs
+}
+
+// IdleLimits says that the limits of a definition, or of one activity, bound
+// nothing by themselves: nobody requires units of them, and calls take none. That
+// is right where the methods acquire what they need, and else a mistake. It is
+// empty where there is nothing to say.
+func IdleLimits(name string, specs ...*attempt.Spec) string {
+	declared := false
+	for _, s := range specs {
+		l := &s.Limits
+		if l.Source == nil {
+			continue
+		}
+		declared = true
+		if len(l.Requires) > 0 || l.RequiresOf != nil || l.Source.Charging() {
+			return ""
+		}
+	}
+	if !declared {
+		return ""
+	}
+	return fmt.Sprintf("%s has Limits, but neither Requires nor RequiresOf, and no limits.Calls: they bound only what its methods acquire themselves with limits.Acquire. If they acquire nothing, set Requires to what each attempt needs.", name)
 }
