@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 
 // heartbeat is the heartbeat timeout; an outage is well past it.
 const (
-	heartbeat = 1500 * time.Millisecond
-	outage    = 3 * time.Second
+	heartbeat = 2500 * time.Millisecond // a fifth of it is what a busy machine may be late
+	outage    = 4 * time.Second
 )
 
 // setup is everything a worker process and its caller agree on.

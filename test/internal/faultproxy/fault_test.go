@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -200,7 +201,7 @@ func TestACutConnectionIsGoneUntilItIsMended(t *testing.T) {
 
 	r.proxy.Cut()
 	require.Equal(t, codes.Unavailable, status.Code(<-ended), "what is under way ends")
-	require.Equal(t, codes.Unavailable, status.Code(r.beat(r.until(longest), "cut")))
+	require.Equal(t, codes.Unavailable, status.Code(r.beat(r.until(longest), "cut", grpc.WaitForReady(false))))
 	r.proxy.Mend()
 	require.Eventually(t, func() bool { return r.beat(r.until(longest), "mended") == nil }, longest, brief)
 	assert.Equal(t, "mended", r.details())

@@ -39,7 +39,8 @@ func newFixture(t *testing.T) *fixture {
 	f.proxy, err = faultproxy.Start(server.HostPort())
 	require.NoError(t, err)
 	t.Cleanup(f.proxy.Close)
-	f.conn, err = grpc.NewClient(f.proxy.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	f.conn, err = grpc.NewClient(f.proxy.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true))) // the request behind a cut one waits for its connection
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = f.conn.Close() })
 	f.through = workflowservice.NewWorkflowServiceClient(f.conn)
@@ -93,11 +94,11 @@ func (f *fixture) poll(ctx context.Context, c workflowservice.WorkflowServiceCli
 }
 
 // beat sends a heartbeat through the proxy.
-func (r *running) beat(ctx context.Context, details string) error {
+func (r *running) beat(ctx context.Context, details string, opts ...grpc.CallOption) error {
 	_, err := r.through.RecordActivityTaskHeartbeat(ctx, &workflowservice.RecordActivityTaskHeartbeatRequest{
 		Namespace: "default", TaskToken: r.token, Identity: "test",
 		Details: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload(details)}},
-	})
+	}, opts...)
 	return err
 }
 
