@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
-	"google.golang.org/grpc"
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -28,53 +26,12 @@ const (
 )
 
 func serverRows() []row {
-	return []row{
-		{
-			name:    "requests-success",
-			about:   "requests about activities that a worker sends to a server, for calls that succeed at once under NumRetries 5",
-			demands: []demand{{figure: "extra requests", limit: 0}},
-			measure: requestsRow,
-		},
-		{
-			name:    "short-waits",
-			about:   "a workflow whose activity fails twice with waits of 10 ms, on a server with stock timing: waits in place against Temporal's retry policy",
-			demands: []demand{{figure: "times faster", atLeast: true, limit: 15, unit: "x"}},
-			measure: shortWaitsRow,
-		},
-	}
-}
-
-// requestsRow counts what goes over the wire: heartbeats and responses.
-func requestsRow(ctx context.Context, e *effort) (*result, error) {
-	srv, err := devserver.Start(ctx, devserver.Options{Output: os.Stderr})
-	if err != nil {
-		return nil, err
-	}
-	defer srv.Stop() //nolint:errcheck // nothing of it is needed any more
-	r := &result{}
-	counts := map[string]float64{}
-	for _, s := range sides(retrypolicy.Policy{NumRetries: 5}) {
-		sent := &requests{}
-		err := s.host(srv, client.Options{ConnectionOptions: client.ConnectionOptions{
-			DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(sent.count)},
-		}}, func(call func(context.Context) error) error {
-			sent.reset()
-			for range e.calls {
-				if err := call(ctx); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		counts[s.name] = float64(sent.ofActivities())
-		r.set(s.name, counts[s.name], "requests")
-	}
-	r.set("calls of each", float64(e.calls), "")
-	r.set("extra requests", counts[ours]-counts[raw], "")
-	return r, nil
+	return append(requestRows(), row{
+		name:    "short-waits",
+		about:   "a workflow whose activity fails twice with waits of 10 ms, on a server with stock timing: waits in place against Temporal's retry policy",
+		demands: []demand{{figure: "times faster", atLeast: true, limit: 15, unit: "x"}},
+		measure: shortWaitsRow,
+	})
 }
 
 // shortWaitsRow lets both sides take turns on one server.
@@ -129,7 +86,7 @@ type side struct {
 // same numbers for an activity the engine does not know.
 func sides(p retrypolicy.Policy) []*side {
 	engine, own := &side{name: ours, body: &flaky{}}, &side{name: raw, body: &flaky{}}
-	d := activity.Define[*flaky]("Bench", activity.Options{Retry: p, CallTimeout: perCall})
+	d := activity.Define[*flaky]("Bench", activity.Options{Retry: p, CallTimeout: perCall, HeartbeatTimeout: perTry})
 	do := activity.Method(d, "Do", (*flaky).Do, activity.MethodOptions[int, int]{})
 	engine.register = func(w *worker.Worker) { worker.Register(w, d, engine.body) }
 	engine.execute = func(ctx workflow.Context) error {
@@ -181,9 +138,16 @@ func (s *side) host(srv *devserver.Server, o client.Options, use func(call func(
 	return use(call)
 }
 
+// body is what one start of a body does.
+type body struct {
+	failures int // starts of a call that fail
+	lasts    time.Duration
+	beats    bool // every second, as a body that knows of heartbeats does
+}
+
 // flaky fails the first attempts of a call, and remembers when it ran.
 type flaky struct {
-	failures int
+	body
 
 	mu          sync.Mutex
 	started     int
@@ -193,7 +157,12 @@ type flaky struct {
 var errFlaky = errors.New("not yet")
 
 // Do is the activity.
-func (f *flaky) Do(_ context.Context, in int) (int, error) {
+func (f *flaky) Do(ctx context.Context, in int) (int, error) {
+	for end := time.Now().Add(f.lasts); time.Now().Before(end); time.Sleep(time.Second) {
+		if f.beats {
+			sdkactivity.RecordHeartbeat(ctx)
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.started++
@@ -217,40 +186,4 @@ func (f *flaky) span() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.last.Sub(f.first)
-}
-
-// requests counts gRPC requests by method.
-type requests struct {
-	mu  sync.Mutex
-	all map[string]int
-}
-
-func (r *requests) count(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	r.mu.Lock()
-	if r.all == nil {
-		r.all = map[string]int{}
-	}
-	r.all[method[strings.LastIndexByte(method, '/')+1:]]++
-	r.mu.Unlock()
-	return invoker(ctx, method, req, reply, cc, opts...)
-}
-
-func (r *requests) reset() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.all)
-}
-
-// ofActivities counts heartbeats and responses, the requests that a worker
-// makes because an activity runs.
-func (r *requests) ofActivities() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := 0
-	for method, count := range r.all {
-		if strings.HasPrefix(method, "RespondActivityTask") || strings.HasPrefix(method, "RecordActivityTaskHeartbeat") {
-			n += count
-		}
-	}
-	return n
 }
