@@ -217,18 +217,24 @@ func (s *Set) now() int64 {
 func (s *Set) readyAt(amounts []amount, now int64) int64 {
 	at := now
 	for i := range s.limits {
-		l, n := &s.limits[i], amounts[i].units
-		switch {
-		case n == 0:
-		case n > l.max:
-			return math.MaxInt64
-		case l.meter != nil:
-			at = max(at, l.meter.when(now, n))
-		case l.resource && l.held+n > l.max:
-			return math.MaxInt64
+		if n := amounts[i].units; n > 0 {
+			at = max(at, s.limits[i].readyAt(now, n))
 		}
 	}
 	return at
+}
+
+// readyAt is when the limit has room for n units; see Set.readyAt.
+func (b *bound) readyAt(now, n int64) int64 {
+	switch {
+	case n > b.max:
+		return math.MaxInt64
+	case b.meter != nil:
+		return b.meter.when(now, n)
+	case b.resource && b.held+n > b.max:
+		return math.MaxInt64
+	}
+	return now
 }
 
 // take charges every limit, for one more lease.

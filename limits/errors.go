@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 var (
@@ -59,6 +60,12 @@ type WaitError struct {
 	// Ahead is how many requests were to be served first; 1000 means that or
 	// more.
 	Ahead int
+	// RetryAfter is how long it takes until the rates have room for the request,
+	// if nothing more is taken of them and nothing is given back; zero if they
+	// have it. A resource may take longer, and so may those who wait: neither
+	// says how long. Of a pool it is that of the member whose rates have room
+	// first.
+	RetryAfter time.Duration
 	// Err is why the context ended.
 	Err error
 }

@@ -88,14 +88,17 @@ func (p *Pool) AcquireFor(ctx context.Context, units Units, charge Charge) (Leas
 // member that comes nearest to serving it, or else why none can.
 func (p *Pool) refuse(ctx context.Context, units Units, charge Charge) error {
 	var first error
+	var of *WaitError // first, if it is one
 	for i := range p.members {
 		_, err := p.members[i].Set.AcquireFor(ctx, units, charge)
 		wait, waits := errors.AsType[*WaitError](err)
-		if waits && wait.room() {
+		switch {
+		case waits && wait.room():
 			return err
-		}
-		if _, known := errors.AsType[*WaitError](first); first == nil || waits && !known {
-			first = err
+		case waits && of != nil:
+			of.RetryAfter = min(of.RetryAfter, wait.RetryAfter)
+		case first == nil || waits:
+			first, of = err, wait
 		}
 	}
 	return first
@@ -155,12 +158,19 @@ func (p *Pool) sleep(ctx context.Context, places []*waiter) {
 	}
 }
 
-// leave gives the places up; e is told about the first.
+// leave gives the places up; e is told about the first, and when the rates of one
+// of them have room.
 func (p *Pool) leave(places []*waiter, e *WaitError) {
+	told := false
 	for i, w := range places {
-		if w != nil {
-			p.members[i].Set.abandon(w, e)
-			e = nil
+		switch {
+		case w == nil:
+		case e == nil || !told:
+			told = p.members[i].Set.abandon(w, e)
+		default:
+			of := WaitError{RetryAfter: e.RetryAfter}
+			p.members[i].Set.abandon(w, &of)
+			e.RetryAfter = min(e.RetryAfter, of.RetryAfter)
 		}
 	}
 }

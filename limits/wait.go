@@ -99,7 +99,9 @@ func (s *Set) refuse(ctx context.Context, g *grant) error {
 	if err := s.never(g.amounts); err != nil {
 		return err
 	}
-	return &WaitError{Keys: s.lacking(g.amounts), Ahead: s.before(holds), Err: context.Cause(ctx)}
+	e := &WaitError{Ahead: s.before(holds), Err: context.Cause(ctx)}
+	e.Keys, e.RetryAfter = s.lacking(g.amounts)
+	return e
 }
 
 // abandon takes a request out of the queue whose turn will not come, and tells
@@ -112,7 +114,7 @@ func (s *Set) abandon(w *waiter, e *WaitError) bool {
 	}
 	if e != nil {
 		e.Ahead = w.ahead()
-		e.Keys = s.lacking(w.grant.amounts)
+		e.Keys, e.RetryAfter = s.lacking(w.grant.amounts)
 	}
 	first := s.head == w
 	s.remove(w)
@@ -122,15 +124,23 @@ func (s *Set) abandon(w *waiter, e *WaitError) bool {
 	return true
 }
 
-// lacking are the keys that have no room for amounts now.
-func (s *Set) lacking(amounts []amount) (keys []string) {
+// lacking are the keys that have no room for amounts now, and how long it takes
+// until those of rates have, if nothing is taken or given back until then.
+func (s *Set) lacking(amounts []amount) (keys []string, rates time.Duration) {
 	now := s.now()
 	for i := range amounts {
-		only := make([]amount, len(amounts))
-		only[i] = amounts[i]
-		if s.readyAt(only, now) > now {
-			keys = append(keys, s.limits[i].Key)
+		n := amounts[i].units
+		if n == 0 {
+			continue
+		}
+		l := &s.limits[i]
+		at := l.readyAt(now, n)
+		if at > now {
+			keys = append(keys, l.Key)
+		}
+		if l.meter != nil {
+			rates = max(rates, time.Duration(at-now))
 		}
 	}
-	return keys
+	return keys, rates
 }
