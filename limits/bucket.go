@@ -236,6 +236,12 @@ type bucket struct {
 	burst wide
 }
 
+func (b *bucket) clone() meter {
+	c := *b
+	c.stretches = slices.Clone(b.stretches)
+	return &c
+}
+
 func newBucket(l *Limit) *bucket {
 	b := &bucket{drain: drainOf(l)}
 	b.burst = product(parts(l.burst()), b.window)
@@ -261,6 +267,12 @@ func (b *bucket) resize(now int64, l *Limit) {
 
 // leakyBucket is a queue with a hole: whoever comes finds it empty.
 type leakyBucket struct{ drain }
+
+func (b *leakyBucket) clone() meter {
+	c := *b
+	c.stretches = slices.Clone(b.stretches)
+	return &c
+}
 
 func (b *leakyBucket) when(now, _ int64) int64 {
 	b.leak(now)

@@ -1,6 +1,11 @@
 package limits
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/concurry-go/concurry/internal/testclock"
+)
 
 // Clock replaces time, for tests: a clock that is moved by hand, or by the waits
 // themselves. Zero fields mean the real one. With a Sleep there are no timers:
@@ -20,6 +25,14 @@ func (c Clock) now() time.Time {
 	return c.Now()
 }
 
+// sleep waits for d, or until one of the channels closes. A set that was put back
+// on a clock without a Sleep meanwhile has a timer.
+func (c Clock) sleep(d time.Duration, wake ...<-chan struct{}) {
+	if c.Sleep != nil {
+		c.Sleep(d, wake...)
+	}
+}
+
 // NewWithClock is New with another clock.
 func NewWithClock(clock Clock, limits ...Limit) (*Set, error) {
 	if err := Check(limits...); err != nil {
@@ -28,12 +41,34 @@ func NewWithClock(clock Clock, limits ...Limit) (*Set, error) {
 	return newSet(clock, limits), nil
 }
 
-// since is the time in nanoseconds since the set's base.
-func (s *Set) since() int64 { return s.clock.since(s.base) }
+// timing counts a set's time: the nanoseconds since it was made. All sets of a Keyed
+// share one. Safe for concurrent use.
+type timing struct {
+	current atomic.Pointer[reading]
+}
 
-func (c Clock) since(base time.Time) int64 {
-	if c.Now == nil {
-		return int64(time.Since(base))
+// reading is a clock, and what it showed when the set's time was zero.
+type reading struct {
+	clock Clock
+	zero  time.Time
+	of    *testclock.Clock // whose clock it is; nil outside test environments
+}
+
+func timingOf(clock Clock) *timing {
+	t := &timing{}
+	t.current.Store(&reading{clock: clock, zero: clock.now()})
+	return t
+}
+
+// clock is the one that is read at present.
+func (t *timing) clock() *Clock { return &t.current.Load().clock }
+
+// since is the time.
+func (t *timing) since() int64 { return t.current.Load().since() }
+
+func (r *reading) since() int64 {
+	if r.clock.Now == nil {
+		return int64(time.Since(r.zero))
 	}
-	return int64(c.Now().Sub(base))
+	return int64(r.clock.Now().Sub(r.zero))
 }

@@ -114,7 +114,7 @@ func (s *Set) Charging() bool { return s.charges > 0 }
 // CheckUnits implements Source.
 func (k *Keyed) CheckUnits(units Units) error {
 	k.mu.Lock()
-	s := newSet(k.clock, k.limits)
+	s := newSetBy(k.timing, k.limits)
 	k.mu.Unlock()
 	return s.CheckUnits(units)
 }

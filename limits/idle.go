@@ -55,7 +55,7 @@ func (k *Keyed) blank() *Set {
 	if s, _ := k.spare.Get().(*Set); s != nil {
 		return s
 	}
-	s := newSetSince(k.clock, k.base, k.limits)
+	s := newSetBy(k.timing, k.limits)
 	s.closeWays()
 	return s
 }
@@ -76,7 +76,7 @@ func (k *Keyed) settle(s *keyedSet) {
 	}
 	k.busy(s)
 	until, idle := s.set.freshAt()
-	now := k.now()
+	now := k.since()
 	switch {
 	case !idle:
 	case until <= now:
@@ -114,8 +114,6 @@ func (k *Keyed) keepWarm(s *keyedSet) {
 	}
 }
 
-func (k *Keyed) now() int64 { return k.clock.since(k.base) }
-
 // schedule sees to it that there is a timer for the first key to be forgotten.
 func (k *Keyed) schedule(now int64) {
 	if len(k.idle) == 0 || k.timer != nil && k.timerAt <= k.idle[0].until {
@@ -135,7 +133,7 @@ func (k *Keyed) sweep() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.timerAt = math.MaxInt64 // it has fired
-	now := k.now()
+	now := k.since()
 	if len(k.idle) > 0 && k.idle[0].until > now { // too early, by a clock that is not the timer's
 		now = min(now, k.idle[0].until-int64(soonest))
 	}

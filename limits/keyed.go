@@ -15,8 +15,7 @@ import (
 // each acquisition; then it is forgotten. Safe for concurrent use; made by
 // NewKeyed.
 type Keyed struct {
-	clock Clock
-	base  time.Time
+	*timing
 
 	mu      sync.Mutex
 	limits  []Limit
@@ -42,7 +41,7 @@ func NewKeyed(limits ...Limit) (*Keyed, error) {
 
 func newKeyed(clock Clock, limits []Limit) *Keyed {
 	return &Keyed{
-		clock: clock, base: clock.now(), limits: append([]Limit(nil), limits...),
+		timing: timingOf(clock), limits: append([]Limit(nil), limits...),
 		sets: map[string]*keyedSet{}, spare: &sync.Pool{},
 	}
 }
@@ -160,7 +159,7 @@ func (k *Keyed) Resize(limit string, capacity float64) error {
 		}
 	}
 	heap.Init(&k.idle)
-	k.schedule(k.now())
+	k.schedule(k.since())
 	return nil
 }
 

@@ -26,6 +26,8 @@ type meter interface {
 	// returns the rest of state.
 	keep(now int64, state []byte) []byte
 	recall(state []byte) []byte
+	// clone is another that has taken the same.
+	clone() meter
 	// renew makes it as good as new, from a time on.
 	renew(now int64)
 }

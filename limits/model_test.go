@@ -113,10 +113,10 @@ type world struct {
 	stop error
 }
 
-func (w *world) now() int64 { return int64(time.Since(w.set.base)) }
+func (w *world) now() int64 { return int64(time.Since(w.set.current.Load().zero)) }
 
 func (w *world) notef(format string, args ...any) {
-	w.log = append(w.log, fmt.Sprintf("%v: ", time.Since(w.set.base))+fmt.Sprintf(format, args...))
+	w.log = append(w.log, fmt.Sprintf("%v: ", time.Since(w.set.current.Load().zero))+fmt.Sprintf(format, args...))
 }
 
 // draw draws a request for some of the set's keys.

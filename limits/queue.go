@@ -62,9 +62,9 @@ func (g *grant) place(ctx context.Context) *waiter {
 		g.set.waited.Store(true)
 		g.turn = &turn{done: make(chan struct{}, 1)}
 		g.turn.own.grant = g
-		if g.set.clock.Sleep != nil {
-			g.turn.due = make(chan struct{}, 1)
-		}
+	}
+	if g.turn.due == nil && g.set.clock().Sleep != nil {
+		g.turn.due = make(chan struct{}, 1)
 	}
 	w := &g.turn.own
 	w.since, w.holds = g.set.since(), holdsOf(ctx, g.set)
@@ -256,17 +256,19 @@ func (s *Set) setTimer(at, now int64) {
 		s.stopTimer()
 		return
 	}
-	if s.timer != nil && s.timerAt == at {
-		return
-	}
-	s.timerAt = at
-	if s.clock.Sleep != nil {
+	simulated := s.clock().Sleep != nil
+	if due := s.head.grant.turn.due; due != nil && simulated {
+		s.timerAt = at
 		select {
-		case s.head.grant.turn.due <- struct{}{}:
+		case due <- struct{}{}:
 		default: // it knows
 		}
 		return
 	}
+	if s.timer != nil && s.timerAt == at && !simulated {
+		return
+	}
+	s.timerAt = at
 	if s.timer == nil {
 		s.timer = time.AfterFunc(time.Duration(at-now), s.tick)
 		return

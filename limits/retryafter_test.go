@@ -29,14 +29,14 @@ func TestRetryAfterIsWhenTheRateHasRoomAndNotANanosecondBefore(t *testing.T) {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // not a secret
-			for range 50 {
+			for range 20 {
 				now := time.Unix(0, 0)
 				clock := limits.Clock{Now: func() time.Time { return now }}
 				most := 1 + random.IntN(20)
 				set, err := limits.NewWithClock(clock, limits.Rate("r", float64(most), time.Duration(1+random.Int64N(1e10))).By(a), limits.Calls(1e9, time.Second))
 				require.NoError(t, err)
 				waited := 0
-				for range 200 {
+				for range 100 {
 					units := limits.Units{"r": 1 + random.IntN(most)}
 					if lease, err := set.TryAcquire(units); err == nil {
 						if random.IntN(8) == 0 { // more was used than acquired

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"sync"
-	"time"
 )
 
 // Limiter is what units are acquired from: a Set, one key of a Keyed, or a
@@ -43,9 +42,8 @@ const (
 type Set struct {
 	mu     sync.Mutex
 	limits []bound
-	clock  Clock
-	base   time.Time // which its times are counted from
-	made   int64     // when its windows begin
+	*timing
+	made int64 // when its windows begin
 	// clocked tells that there are rates: without any, nobody reads the clock.
 	clocked bool
 	// charges is how many limits every acquisition takes a unit of by itself.
@@ -107,10 +105,10 @@ func MustNew(limits ...Limit) *Set {
 	return s
 }
 
-func newSet(clock Clock, limits []Limit) *Set { return newSetSince(clock, clock.now(), limits) }
+func newSet(clock Clock, limits []Limit) *Set { return newSetBy(timingOf(clock), limits) }
 
-func newSetSince(clock Clock, base time.Time, limits []Limit) *Set {
-	s := &Set{limits: make([]bound, len(limits)), clock: clock, base: base}
+func newSetBy(t *timing, limits []Limit) *Set {
+	s := &Set{limits: make([]bound, len(limits)), timing: t}
 	s.made = s.since()
 	for i, l := range limits {
 		b := bound{Limit: l, resource: l.Kind == KindResource, calls: l.Kind == KindCalls, max: l.most()}

@@ -51,7 +51,7 @@ func (t *turn) wait(ctx context.Context, sleep func()) bool {
 // sleep lets the set's own clock make room, if that is what w waits for.
 func (s *Set) sleep(ctx context.Context, w *waiter) {
 	if wait, ok := s.dueIn(w); ok {
-		s.clock.Sleep(wait, ctx.Done(), w.grant.turn.due)
+		s.clock().sleep(wait, ctx.Done(), w.grant.turn.due)
 		s.tick()
 	}
 }

@@ -3,6 +3,7 @@ package limits
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // slidingWindow is a log of what was taken within the last window: (now-window,
@@ -144,6 +145,12 @@ func (w *slidingWindow) recall(state []byte) []byte {
 	return from
 }
 
+func (w *slidingWindow) clone() meter {
+	c := *w
+	c.log = slices.Clone(w.log)
+	return &c
+}
+
 func (w *slidingWindow) renew(int64) { w.first, w.n, w.sum = 0, 0, 0 }
 
 // fixedWindow counts in windows that follow one another. What was used beyond
@@ -245,6 +252,11 @@ func (w *fixedWindow) recall(state []byte) []byte {
 	from := numbers(state)
 	w.origin, w.index, w.count = from.next(), from.next(), from.next()
 	return from
+}
+
+func (w *fixedWindow) clone() meter {
+	c := *w
+	return &c
 }
 
 func (w *fixedWindow) renew(now int64) { w.origin, w.index, w.count = now, 0, 0 }
