@@ -22,6 +22,14 @@ import (
 // time, and workflow timers fire in between as they would on a server. Those of
 // local activities are skipped, and the clock does not move.
 //
+// So do waits for limits: for a rate a call waits exactly until there is room, for a
+// resource up to a sixteenth longer than it takes, or 16 seconds. A Set, Keyed or
+// Pool of the program's own is on the environment's clock from the first call that
+// needs it until the test ends, and what was taken before counts; one that was made
+// with limits.NewWithClock keeps its clock. In that time it is nobody else's: where
+// two environments share one at once, calls in the second wait in place, without
+// any of their environment's time, and move the clock of the set.
+//
 // Mocks of activities: function mocks run under the method's policy; Temporal's
 // value mocks bypass every interceptor, and so the policy.
 type WorkflowEnvironment struct {
@@ -31,7 +39,7 @@ type WorkflowEnvironment struct {
 
 // ActivityEnvironment is Temporal's TestActivityEnvironment with the engine
 // inside: all attempts of a call run in one ExecuteActivity, and waits only
-// move its Clock.
+// move its Clock. It is the clock of limits, too, as in a WorkflowEnvironment.
 type ActivityEnvironment struct {
 	*testsuite.TestActivityEnvironment
 	// Clock is the time of waits and of Attempt.Elapsed.
@@ -62,6 +70,7 @@ func NewWorkflowEnvironment(t testing.TB, refine ...worker.Option) *WorkflowEnvi
 	o.EnableSessionWorker = true
 	o.DeadlockDetectionTimeout = deadlockDetection
 	env.SetWorkerOptions(o)
+	t.Cleanup(host.Close)
 	t.Cleanup(func() { env.AssertExpectations(t) })
 	return &WorkflowEnvironment{TestWorkflowEnvironment: env, host: host}
 }
@@ -92,6 +101,7 @@ func NewActivityEnvironment(t testing.TB, refine ...worker.Option) *ActivityEnvi
 	clock := NewClock()
 	host := &attempt.Host{Clock: attempt.Clock{Now: clock.Now, Sleep: clock.sleep, Random: clock.draw}, Simulated: attempt.SimulatedActivity}
 	env.SetWorkerOptions(options(t, host, refine))
+	t.Cleanup(host.Close)
 	return &ActivityEnvironment{TestActivityEnvironment: env, Clock: clock, host: host}
 }
 

@@ -54,6 +54,7 @@ type Host struct {
 	specs  map[string]*hosted
 	sets   limitSets
 	bodies sessionBodies
+	line   line
 	waited atomic.Int64 // nanoseconds that activities of a test environment have waited for limits
 }
 

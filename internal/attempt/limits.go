@@ -24,6 +24,11 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 		if err != nil {
 			return false, e.end(ctx, e.spec.named(err))
 		}
+		follows := e.host.follow(l.Source)
+		e.needs.stays = e.info.IsLocalActivity || e.host.Simulated == SimulatedActivity || !follows
+		if e.queues() {
+			e.needs.since = e.host.line.enter(e)
+		}
 	}
 	if !e.needs.acquires() {
 		if e.lease, err = limits.Open(e.needs.limiter); err != nil {
@@ -35,6 +40,9 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 	e.lease, err = e.needs.limiter.TryAcquireFor(e.needs.units, how)
 	switch {
 	case err == nil:
+		if e.queues() {
+			e.host.line.leave(e)
+		}
 		return true, nil
 	case !errors.Is(err, limits.ErrNoRoom):
 		return false, e.endWaiting(ctx, err, last)
@@ -45,7 +53,7 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 // await waits for the limits: as long as a wait in place may be, heartbeating,
 // and then the server does.
 func (e *execution) await(ctx context.Context, how limits.Charge, last error) (ok bool, err error) {
-	stays := e.info.IsLocalActivity || e.host.Simulated == SimulatedActivity
+	stays := e.needs.stays
 	if !stays && e.host.Simulated == Real {
 		// From here on a crash does not count, and the server knows that the
 		// worker is alive.
@@ -216,14 +224,7 @@ const (
 // there is no time to go on. It comes back soon, however long the wait in place
 // was to be: what cut that off may be its worker's end, and another has room.
 func (e *execution) snooze(ctx context.Context, cause, last error) error {
-	ceiling := min(limitBackoff<<min(e.heart.snoozed(), 10), maxLimitBackoff)
-	delay := ceiling/2 + time.Duration(e.host.Clock.Random(int64(ceiling/2)))
-	if !e.call.IsZero() && time.Until(e.call) <= delay { // the server would not begin such a wait
-		delay = max(time.Until(e.call)/2, time.Millisecond)
-	}
-	if left, bounded := e.elapsedLeft(); bounded && left <= delay { // to end here, and say what it waited for
-		delay = max(left/2, time.Millisecond)
-	}
+	delay := e.pause(cause)
 	e.out.Next.GetMetricsHandler(ctx).Counter(MetricLimitHandBacks).Inc(1)
 	j := e.heart.view()
 	if j.Started == 0 {
@@ -234,6 +235,24 @@ func (e *execution) snooze(ctx context.Context, cause, last error) error {
 		last, _ = e.spec.lastKnown(&j, nil)
 	}
 	return e.giveBack(ctx, handBackWith(last, stopped, delay))
+}
+
+// pause is how long the call waits on the server until it looks at the limits
+// again; cause is why it has no units.
+func (e *execution) pause(cause error) time.Duration {
+	before := e.heart.snoozed()
+	if e.queues() {
+		return e.simulatedPause(cause, before)
+	}
+	ceiling := min(limitBackoff<<min(before, 10), maxLimitBackoff)
+	delay := ceiling/2 + time.Duration(e.host.Clock.Random(int64(ceiling/2)))
+	if !e.call.IsZero() && time.Until(e.call) <= delay { // the server would not begin such a wait
+		delay = max(time.Until(e.call)/2, time.Millisecond)
+	}
+	if left, bounded := e.elapsedLeft(); bounded && left <= delay { // to end here, and say what it waited for
+		delay = max(left/2, time.Millisecond)
+	}
+	return delay
 }
 
 // limitError is the failure of a server attempt that has waited for limits in

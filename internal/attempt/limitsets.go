@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/sdk/interceptor"
 
+	"github.com/concurry-go/concurry/internal/testclock"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -24,6 +25,12 @@ type limitSets struct {
 	mu       sync.Mutex
 	worker   map[*limits.Declaration]*limits.Keyed
 	sessions map[string]map[*limits.Declaration]*limits.Keyed
+
+	// Of a test environment: its clock, and the sets of the program that are on it,
+	// until it is over.
+	clock *testclock.Clock
+	own   map[limits.Source]bool
+	over  bool
 }
 
 // open finds the sets of d for a call in a session, or in none, and makes them
@@ -103,6 +110,41 @@ func (h *Host) limitClock() limits.Clock {
 	default:
 		return limits.Clock{Now: h.Clock.Now, Sleep: h.Clock.Sleep}
 	}
+}
+
+// follow puts limits that the program has made on the clock of the environment, and
+// reports whether calls wait for them as for declared ones. Those that another
+// environment has are waited for in place, and by its clock.
+func (h *Host) follow(source limits.Source) bool {
+	if _, declared := source.(*limits.Declaration); declared || h.Simulated == Real {
+		return true
+	}
+	s := &h.sets
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.own[source] {
+		return s.own[source]
+	}
+	if s.clock == nil {
+		c := testclock.Clock(h.limitClock())
+		s.clock, s.own = &c, map[limits.Source]bool{}
+	}
+	s.own[source] = limits.Follow(source, s.clock)
+	return s.own[source]
+}
+
+// Close gives limits that the program has made back to the real clock, when the
+// test of a simulated Host ends.
+func (h *Host) Close() {
+	s := &h.sets
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for source, follows := range s.own {
+		if follows {
+			limits.Unfollow(source, s.clock)
+		}
+	}
+	s.own, s.over = nil, true
 }
 
 // Names of the SDK's own activities that begin and end a session. The first one

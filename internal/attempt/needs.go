@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"time"
 
 	"github.com/concurry-go/concurry/limits"
 )
@@ -26,7 +27,9 @@ type Limits struct {
 type needs struct {
 	limiter  limits.Limiter
 	units    limits.Units
-	charging bool // the source has call limits
+	charging bool      // the source has call limits
+	stays    bool      // every wait for them is in place
+	since    time.Time // when the call first asked for them, in a workflow environment
 }
 
 // acquires tells whether the engine has anything to acquire.
