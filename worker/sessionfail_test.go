@@ -24,6 +24,7 @@ import (
 
 	"github.com/concurry-go/concurry/activity"
 	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/testsuite"
 	"github.com/concurry-go/concurry/worker"
@@ -174,6 +175,47 @@ func TestSessionFailsWithItsWorker(t *testing.T) {
 }
 
 // Nobody has canceled a workflow that returns the end of such a call.
+// A worker that could not heartbeat knows before the workflow that the session is
+// over. A call that comes to it in between has no limits any more.
+func TestCallOfASessionThatHasFailedOnItsWorkerAlone(t *testing.T) {
+	t.Parallel()
+	queue := Queue(t)
+	over := make(chan struct{})
+	refused := status.Error(codes.NotFound, "of nobody any more")
+	c, _ := dialThrough(t, map[string][]fault{
+		heartbeats: {func(func() error) error { return refused }},
+		failures: {func(func() error) error { // the session's own answer
+			close(over)
+			return refused
+		}},
+	})
+	d, do := scriptedWith(activity.Options{
+		Retry: retrypolicy.Policy{NumRetries: 3}, CallTimeout: Timeout, HeartbeatTimeout: Timeout / 2, Limits: limits.Session(limits.Resource("c", 1)),
+		Requires: limits.Units{"c": 1},
+	})
+	var call error
+	Start(t, c, queue, func(w *worker.Worker) {
+		w.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
+			return activity.InSession(ctx, activity.SessionOptions{TaskQueue: queue + "-sessions", HeartbeatTimeout: 3 * time.Second}, func(ctx workflow.Context) error {
+				workflow.GetSignalChannel(ctx, "go on").Receive(ctx, nil)
+				_, call = do.Execute(ctx, "call").Get(ctx)
+				return call
+			})
+		}, workflow.RegisterOptions{Name: "Flow"})
+	})
+	w := worker.New(c, queue+"-sessions", worker.Options{EnableSessionWorker: true})
+	worker.Register(w, d, &scripted{body: func(context.Context, int, string) (string, error) { return "", nil }})
+	require.NoError(t, w.Start())
+	t.Cleanup(w.Stop)
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, "Flow")
+	require.NoError(t, err)
+	Next(t, over)
+	require.NoError(t, c.SignalWorkflow(t.Context(), run.GetID(), "", "go on", nil))
+	_, err = resultOf[string](t, run)
+	require.ErrorContains(t, err, "session has failed: its worker gave no sign of life for 3s")
+	require.ErrorIs(t, call, workflow.ErrSessionFailed)
+}
+
 func TestWorkflowWhoseSessionFailsIsNotCanceled(t *testing.T) {
 	t.Parallel()
 	d, do := scriptedWith(activity.Options{Retry: retrypolicy.Policy{NumRetries: 3}, HeartbeatTimeout: time.Second})

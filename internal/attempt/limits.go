@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -22,7 +24,7 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 			return e.host.sets.open(d, e.spec.Session, e.host.limitClock())
 		})
 		if err != nil {
-			return false, e.end(ctx, e.spec.named(err))
+			return false, e.endUnopened(ctx, err)
 		}
 		follows := e.host.follow(l.Source)
 		e.needs.stays = e.info.IsLocalActivity || e.host.Simulated == SimulatedActivity || !follows
@@ -269,6 +271,9 @@ func (e *limitError) Unwrap() error { return e.err }
 // them as long as it could, or there never will be any: with its last outcome, if
 // there is one.
 func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
+	if e.failsWithSession(waited) {
+		return activity.ErrResultPending
+	}
 	e.countGiveUp(ctx, retrypolicy.StopLimits)
 	j := e.heart.view()
 	stopped := e.spec.stopped(&j, retrypolicy.StopLimits, waited.Error())
@@ -298,4 +303,19 @@ func lastRefused(j *Journal) bool {
 		}
 	}
 	return false
+}
+
+// endUnopened is the end of a call whose limits cannot be found.
+func (e *execution) endUnopened(ctx context.Context, err error) error {
+	if e.failsWithSession(err) {
+		return activity.ErrResultPending
+	}
+	return e.end(ctx, e.spec.named(err))
+}
+
+// failsWithSession reports whether a call has no limits since its session has failed
+// on this worker. The workflow will hear so from the session, which cancels the
+// call; an answer could come first and be taken for the method's own.
+func (e *execution) failsWithSession(err error) bool {
+	return errors.Is(err, errSessionOver) && e.host.sets.hasFailed(e.spec.Session)
 }

@@ -24,7 +24,7 @@ var (
 type limitSets struct {
 	mu       sync.Mutex
 	worker   map[*limits.Declaration]*limits.Keyed
-	sessions map[string]map[*limits.Declaration]*limits.Keyed
+	sessions map[string]map[*limits.Declaration]*limits.Keyed // nil is of one that has failed
 
 	// Of a test environment: its clock, and the sets of the program that are on it,
 	// until it is over.
@@ -46,8 +46,7 @@ func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clo
 		if session == "" {
 			return nil, errOutside
 		}
-		var open bool
-		if sets, open = s.sessions[session]; !open {
+		if sets = s.sessions[session]; sets == nil {
 			return nil, errSessionOver
 		}
 	}
@@ -73,15 +72,30 @@ func (s *limitSets) begin(session string) {
 	s.sessions[session] = map[*limits.Declaration]*limits.Keyed{}
 }
 
-// end takes everything away that was held in a session.
-func (s *limitSets) end(session string) {
+// end takes everything away that was held in a session. One that its workflow has
+// not completed has failed, and is remembered: few do.
+func (s *limitSets) end(session string, failed bool) {
 	s.mu.Lock()
 	sets := s.sessions[session]
-	delete(s.sessions, session)
+	switch {
+	case sets == nil:
+	case failed:
+		s.sessions[session] = nil
+	default:
+		delete(s.sessions, session)
+	}
 	s.mu.Unlock()
 	for _, keyed := range sets {
 		keyed.Close(errSessionOver)
 	}
+}
+
+// hasFailed reports whether a session has ended here before its workflow knew.
+func (s *limitSets) hasFailed(session string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sets, known := s.sessions[session]
+	return known && sets == nil
 }
 
 // Limits are the sets of a declaration on this worker, made if there are none.
@@ -169,13 +183,13 @@ func (s *sessionActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 		session, _ = in.Args[0].(string)
 	}
 	if s.ends {
-		s.host.sets.end(session)
+		s.host.sets.end(session, false)
 		return s.Next.ExecuteActivity(ctx, in)
 	}
 	s.host.sets.begin(session)
 	out, err := s.Next.ExecuteActivity(ctx, in)
 	if err != nil || s.host.Simulated == Real {
-		s.host.sets.end(session)
+		s.host.sets.end(session, err != nil && s.host.Simulated == Real)
 	}
 	return out, err
 }
