@@ -10,7 +10,9 @@
 // context, heartbeat themselves and kill their process. Meanwhile faults happen,
 // and overlap freely: processes are killed, shut down and frozen, connections cut
 // and stalled, single requests lost, held, doubled and reordered, the server
-// killed, restarted and frozen, activities paused and reset, calls canceled.
+// killed, restarted and frozen, activities paused and reset, calls canceled. A
+// doubled request arrives twice before its answer: of a copy that comes later
+// nobody could know.
 //
 // The seed decides everything but the machine's own timing: policies, calls,
 // faults and their moments. Their hash is printed, so that two runs of one seed
@@ -38,5 +40,5 @@
 // -without leaves out faults and kinds of calls by name, such as those of
 // requests that the server gets late:
 //
-//	go run ./test/chaos -seed 7 -without hold,duplicate,reorder
+//	go run ./test/chaos -seed 7 -without hold,reorder
 package main

@@ -20,7 +20,7 @@ const (
 	drops      fault = "drop"      // requests
 	dropsReply fault = "answer"    // answers to requests
 	holds      fault = "hold"      // requests, until later
-	duplicates fault = "duplicate" // requests, the copy later
+	duplicates fault = "duplicate" // requests, the copy before the answer: of a later one nobody could know
 	reorders   fault = "reorder"   // requests, behind later ones
 	killServer fault = "server-kill"
 	stopServer fault = "server-freeze"
@@ -99,7 +99,7 @@ func drawStrikes(o *options) []strike {
 		})
 		s.Times = 1 + r.IntN(6)
 		s.Client = pick(r, []faultproxy.Sight{faultproxy.CutOff, faultproxy.CutOff, faultproxy.Silence, faultproxy.Answer})
-		if late := s.Fault == holds || s.Fault == duplicates || s.Fault == reorders; late && chance(r, 50) {
+		if late := s.Fault == holds || s.Fault == reorders; late && chance(r, 50) {
 			s.Kill = between(r, time.Millisecond, 150*time.Millisecond)
 		}
 		strikes = append(strikes, s)
@@ -124,7 +124,7 @@ func (s *strike) rule() faultproxy.Rule {
 	case dropsReply:
 		r.Fault = faultproxy.DropAnswer(client)
 	case duplicates:
-		r.Fault = faultproxy.Duplicate()
+		r.Fault = faultproxy.Twice()
 	case reorders:
 		r.Fault = faultproxy.Hold(client)
 		r.Fault.Behind = faultproxy.Another

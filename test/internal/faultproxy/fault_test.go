@@ -156,6 +156,18 @@ func TestADuplicateArrivesAgain(t *testing.T) {
 	assert.Equal(t, "old", r.details())
 }
 
+func TestACopyArrivesBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	r := newFixture(t).run()
+	twice := r.proxy.Apply(faultproxy.Rule{Method: "RespondActivityTaskCompleted", Fault: faultproxy.Twice()})
+	_, err := r.through.RespondActivityTaskCompleted(r.until(longest), &workflowservice.RespondActivityTaskCompletedRequest{
+		Namespace: "default", TaskToken: r.token,
+	})
+	require.NoError(t, err)
+	r.happens(twice.Delivered(), "the copy")
+	assert.Equal(t, codes.NotFound, status.Code(twice.Outcome()), "it is over")
+}
+
 func TestALateRequestCanBeRefused(t *testing.T) {
 	t.Parallel()
 	r := newFixture(t).run()

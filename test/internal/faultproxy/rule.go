@@ -33,10 +33,13 @@ type Rule struct {
 
 // Fault is what happens to a request: when the server gets it, and what the
 // client sees. The zero value loses the request; the client then waits for an
-// answer as long as it likes. Make one with Hold, Drop, DropAnswer or Duplicate.
+// answer as long as it likes. Make one with Hold, Drop, DropAnswer, Duplicate or
+// Twice.
 type Fault struct {
 	// AtOnce delivers the request when it comes.
 	AtOnce bool
+	// Twice delivers a copy of it right behind, before the client sees anything.
+	Twice bool
 	// Late delivers it, or after AtOnce a copy of it, later: when
 	// Applied.Release is called, when Delay is over, or right behind another
 	// request, whichever is first.
@@ -79,6 +82,9 @@ func DropAnswer(client Sight) Fault { return Fault{AtOnce: true, Client: client}
 // Duplicate delivers a request and answers it, and delivers a copy late.
 func Duplicate() Fault { return Fault{AtOnce: true, Late: true, Client: Answer} }
 
+// Twice delivers a request, and a copy of it, and answers.
+func Twice() Fault { return Fault{AtOnce: true, Twice: true, Client: Answer} }
+
 // Another is a Behind: a request of the same method with another content. A
 // client that tries again sends the same content.
 func Another(held, other Request) bool {
@@ -114,10 +120,11 @@ func (a *Applied) Hits() int {
 // it would hold.
 func (a *Applied) Release() { a.release.fire() }
 
-// Delivered is closed when the server has answered the first late request.
+// Delivered is closed when the server has answered the first late request, or the
+// first copy.
 func (a *Applied) Delivered() <-chan struct{} { return a.delivered.c }
 
-// Outcome is the answer to the first late request: nil, or a status error. Read
+// Outcome is the answer to that: nil, or a status error. Read
 // it after Delivered.
 func (a *Applied) Outcome() error {
 	a.mu.Lock()

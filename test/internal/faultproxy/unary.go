@@ -72,6 +72,9 @@ func (p *Proxy) harm(a *Applied, r *request, client grpc.ServerStream) error {
 	var now *reply
 	if f.AtOnce {
 		now = p.deliver(client.Context(), r)
+		if f.Twice {
+			a.answered(p.deliver(client.Context(), r).err)
+		}
 	}
 	gone := client.Context().Done()
 	switch f.Client {
