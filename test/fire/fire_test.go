@@ -181,10 +181,14 @@ func (f *field) reach() {
 	}
 	f.arrive()
 	// The body has started; its return, and the engine's answer, take
-	// milliseconds. A heartbeat, every third of a second, comes before the
-	// event or does not: both must hold, and the seed decides.
+	// milliseconds. The first heartbeat of a body that lasts, sent after 0.8 of
+	// the timeout, comes before the event or does not: both must hold, and the
+	// seed decides.
 	spread := 500 * time.Millisecond
-	if f.phase == whileLimitServer {
+	switch f.phase {
+	case whileBodyRuns:
+		spread = heartbeat
+	case whileLimitServer:
 		spread = 300 * time.Millisecond // half a second after its hand-back it may be back
 	}
 	time.Sleep(150*time.Millisecond + time.Duration(f.random.Int64N(int64(spread))))
