@@ -106,9 +106,10 @@ func requestScripts() map[event]script {
 }
 
 // prepareLate makes a body that is killed when a request has come late: the
-// second, and behind a record the third where there is one, since the record
-// before that is newer. A heartbeat is one of the first body, which lasts until
-// there was one, or of the wait after it.
+// second, and behind a late record the third where there is one, since the record
+// before that is newer. The copy of a record that was answered comes before there
+// is a newer one: later, nobody could know that it is to come. A heartbeat is one
+// of the first body, which lasts until there was one, or of the wait after it.
 func prepareLate(c *cell, s *setup) {
 	s.Body, s.Wait, s.Hangs = bodyFails, 10*time.Millisecond, 2
 	switch {
@@ -116,7 +117,7 @@ func prepareLate(c *cell, s *setup) {
 		s.After = 2500 * time.Millisecond
 	case c.phase == whileBodyRuns, c.event == swapped:
 		s.Body = bodyGated
-	case c.phase == atRecord:
+	case c.phase == atRecord && c.event == late:
 		s.Hangs = min(3, c.retries+1)
 	}
 	if c.phase == atHandBack {
