@@ -15,6 +15,7 @@ const (
 	decodeFails event = "codec fails to decode"
 	encodeFails event = "codec fails to encode"
 	codecFails  event = "codec fails"
+	keyFails    event = "codec fails to decode what workers have encoded"
 )
 
 // codecDown is how long it does.
@@ -33,6 +34,9 @@ func codecCells(retries int) []cell {
 			all = append(all, cell{event: e, phase: p, retries: retries, bodies: retries + 1, ending: endsBurnt})
 		}
 	}
+	if retries > 0 { // arguments can be read, and the journal cannot
+		all = append(all, cell{event: keyFails, phase: whileWaitingServer, retries: retries, bodies: retries + 1, ending: endsBurnt})
+	}
 	return all
 }
 
@@ -48,7 +52,7 @@ func codecScripts() map[event]script {
 			strike: (*field).breakCodec,
 		}
 	}
-	return map[event]script{decodeFails: one(failsDecode), encodeFails: one(failsEncode), codecFails: one(failsBoth)}
+	return map[event]script{decodeFails: one(failsDecode), encodeFails: one(failsEncode), codecFails: one(failsBoth), keyFails: one(failsOwn)}
 }
 
 // prepareCodec makes waits that leave server attempts for a codec that is well
@@ -81,6 +85,7 @@ const (
 	failsDecode codecFault = "decode"
 	failsEncode codecFault = "encode"
 	failsBoth   codecFault = "both"
+	failsOwn    codecFault = "own" // to decode what workers have encoded
 )
 
 // converter is the setup's data converter, as of a client with a key service.
@@ -97,6 +102,8 @@ type codec struct{ setup *setup }
 const (
 	encodingKey = "encoding"
 	hidden      = "binary/fire"
+	byKey       = "by"
+	byWorker    = "worker"
 )
 
 var errKeys = errors.New("keys: connection refused")
@@ -113,6 +120,9 @@ func (c *codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 			return nil, err
 		}
 		out[i] = &commonpb.Payload{Metadata: map[string][]byte{encodingKey: []byte(hidden)}, Data: data}
+		if inWorker() {
+			out[i].Metadata[byKey] = []byte(byWorker)
+		}
 	}
 	return out, nil
 }
@@ -128,6 +138,9 @@ func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 		if string(p.GetMetadata()[encodingKey]) != hidden {
 			continue
 		}
+		if string(p.GetMetadata()[byKey]) == byWorker && c.fails(failsOwn) {
+			return nil, errKeys
+		}
 		out[i] = &commonpb.Payload{}
 		if err := out[i].Unmarshal(p.GetData()); err != nil {
 			return nil, err
@@ -138,5 +151,7 @@ func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 
 // fails reports whether it does, in a worker. The caller's keys are always there.
 func (c *codec) fails(what codecFault) bool {
-	return os.Getenv(envWorker) != "" && (c.setup.Codec == what || c.setup.Codec == failsBoth) && exists(c.setup.Broken)
+	return inWorker() && (c.setup.Codec == what || c.setup.Codec == failsBoth) && exists(c.setup.Broken)
 }
+
+func inWorker() bool { return os.Getenv(envWorker) != "" }

@@ -14,6 +14,7 @@ import (
 // What happens to one request of the first worker's.
 const (
 	late         event = "request comes late, SIGKILL"
+	lateSilent   event = "request late, client hears nothing, SIGKILL"
 	swapped      event = "heartbeat comes behind it, SIGKILL"
 	twice        event = "request comes twice, SIGKILL"
 	lostCut      event = "request lost, client cut off"
@@ -43,6 +44,7 @@ func requestCells(retries int) []cell {
 	}
 	add(late, whileBodyRuns, killed)
 	if retries > 0 {
+		add(lateSilent, whileBodyRuns, killed)
 		add(late, whileWaitingHere, killed)
 		add(late, atRecord, killed)
 		add(late, atHandBack, killed)
@@ -72,7 +74,12 @@ func requestScripts() map[event]script {
 		return f
 	}
 	lost := func(f faultproxy.Fault) script {
-		return script{prepare: prepareLost, first: behindProxy, arm: func(fi *field) { fi.hurt(f) }, strike: (*field).isHurt}
+		return script{prepare: prepareLost, first: behindProxy, arm: func(fi *field) { fi.hurt(f) }, strike: func(fi *field) {
+			fi.isHurt()
+			if fi.phase == atRecord && fi.setup.Limit {
+				fi.callMeanwhile()
+			}
+		}}
 	}
 	return map[event]script{
 		late: {
@@ -90,6 +97,7 @@ func requestScripts() map[event]script {
 				f.holdBeat(faultproxy.Hold(cut))
 			},
 		},
+		lateSilent: {prepare: prepareLate, first: behindProxy, strike: func(f *field) { f.holdBeat(faultproxy.Hold(silent)) }},
 		swapped: {prepare: prepareLate, first: behindProxy, strike: func(f *field) {
 			other := faultproxy.Another
 			if f.phase == atHandBack {
@@ -126,12 +134,15 @@ func prepareLate(c *cell, s *setup) {
 }
 
 // prepareLost makes a request that is lost: a heartbeat of the first body, the
-// first record, or the first hand-back.
+// first record, or the first hand-back. A record whose answer is waited for is that
+// of an attempt with a unit of the limit.
 func prepareLost(c *cell, s *setup) {
 	s.Wait = 10 * time.Millisecond
 	switch c.phase {
 	case whileBodyRuns:
 		s.Body, s.Limit = bodyLasts, true
+	case atRecord:
+		s.Limit = c.event == lostSilent || c.event == answerSilent
 	case atHandBack:
 		s.InPlace = -1
 	}
@@ -156,6 +167,15 @@ func (f *field) hurt(fault faultproxy.Fault) {
 
 // isHurt waits until it has happened.
 func (f *field) isHurt() { f.happens(f.hit.Hit(), "the request was never sent") }
+
+// callMeanwhile shows that an attempt holds nothing while it waits for an answer:
+// another call gets the unit well before the engine gives the answer up, which it
+// does after ten seconds.
+func (f *field) callMeanwhile() {
+	since := time.Now()
+	f.callNext()
+	require.Less(f, time.Since(since), 7*time.Second, "a record whose answer is waited for keeps what its attempt requires")
+}
 
 // happens waits for an event.
 func (f *field) happens(c <-chan struct{}, missing string) {

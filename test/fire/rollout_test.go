@@ -55,11 +55,12 @@ func rolloutScripts() map[event]script {
 			f.replaceFirst(syscall.SIGTERM, governed)
 		}},
 		rollBack: {prepare: prepareRollout, settle: (*field).nothingMisread, strike: func(f *field) {
-			f.reach()
 			signal := syscall.SIGKILL
 			if f.phase == whileWaitingServer {
+				f.bodiesAre(min(2, f.retries)) // one may be known without a journal
 				signal = syscall.SIGTERM
 			}
+			f.reach()
 			f.replaceFirst(signal, raw)
 			f.foreignBodiesAre(2)
 			f.replaceFirst(syscall.SIGTERM, governed)

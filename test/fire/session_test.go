@@ -16,6 +16,7 @@ import (
 const (
 	sessionKilled   event = "the session's worker is killed"
 	sessionShutDown event = "the session's worker is shut down"
+	sessionEnds     event = "session's worker shut down, body has its time"
 )
 
 // sessionCells are a call whose session ends under it, and the one that the
@@ -28,38 +29,47 @@ func sessionCells(retries int) []cell {
 				continue
 			}
 			// The first call has started one, and may have started more.
-			c := cell{event: e, phase: p, retries: retries, bodies: 2 * (retries + 1), atLeast: 1 + retries + 1, ending: endsBurnt}
-			if e == sessionShutDown && retries == 0 {
-				// A worker that is shut down ends a call whose last body it cuts off.
-				c.atLeast, c.mayBeLost = 1, true
-			}
-			all = append(all, c)
+			all = append(all, cell{event: e, phase: p, retries: retries, bodies: 2 * (retries + 1), atLeast: 1 + retries + 1, ending: endsBurnt})
 		}
+	}
+	if retries == 0 { // else the call goes on, and the session does not
+		all = append(all, cell{event: sessionEnds, phase: whileBodyRuns, retries: retries, bodies: 1, ending: endsBurnt})
 	}
 	return all
 }
 
 func sessionScripts() map[event]script {
-	one := func(signal syscall.Signal) script {
+	one := func(strike func(f *field)) script {
 		return script{
 			prepare: prepareSession,
 			first:   func(_ *field, s *setup) { s.Kind = sessions },
 			call:    (*field).callInSession,
 			strike: func(f *field) {
 				f.reach()
-				f.replaceFirst(signal, sessions)
+				strike(f)
 			},
 		}
 	}
-	return map[event]script{sessionKilled: one(syscall.SIGKILL), sessionShutDown: one(syscall.SIGTERM)}
+	return map[event]script{
+		sessionKilled:   one(func(f *field) { f.replaceFirst(syscall.SIGKILL, sessions) }),
+		sessionShutDown: one(func(f *field) { f.replaceFirst(syscall.SIGTERM, sessions) }),
+		sessionEnds: one(func(f *field) {
+			f.workers[0].signal(syscall.SIGTERM)
+			time.Sleep(time.Second)
+			f.free()
+			f.replaceFirst(syscall.SIGTERM, sessions)
+		}),
+	}
 }
 
 func prepareSession(c *cell, s *setup) {
 	s.Wait = 1200 * time.Millisecond
-	switch c.phase {
-	case whileBodyRuns:
+	switch {
+	case c.event == sessionEnds:
+		s.Body, s.StopTimeout = bodyGated, 10*time.Second
+	case c.phase == whileBodyRuns:
 		s.Body, s.Wait = bodyBlocks, 10*time.Millisecond
-	case whileWaitingServer:
+	case c.phase == whileWaitingServer:
 		s.InPlace = -1
 	}
 }
