@@ -32,20 +32,49 @@ const (
 	bodies  = "bodies started"
 	lateFor = "the call never waited for the limit"
 	kept    = "the next call must get what this one held"
+	waits   = "a record whose answer is waited for keeps what its attempt requires"
+	misread = "a body has read as its own heartbeat details what no body has left"
 
-	killedInside = "TestCrashTable/SIGKILL_in_a_later_body"
+	killedInside = "TestCrashTable/SIGKILL_in_a_later_body/while_the_body_runs/1_"
 	waitsHere    = "/while_waiting_for_a_limit$"
 	waitsServer  = "/while_waiting_for_a_limit_on_the_server"
+	rolledBack   = "TestCrashTable/a_worker_without_the_plugin_in_between/while_waiting_on_the_server"
+	undecoded    = "TestCrashTable/codec_fails_to_decode$/before_the_first_attempt"
 )
 
+// mutations are by what the engine then does, or leaves.
 var mutations = map[string]mutation{
-	"record-skipped.patch":               {killedInside, 3, bodies},
-	"count-from-info-attempt.patch":      {killedInside, 3, bodies},
-	"fence-ignored.patch":                {"TestCrashTable/SIGSTOP/while_waiting_in_place", 3, bodies},
+	// Records.
+	"record-skipped.patch":          {killedInside, 1, bodies},
+	"later-start-unrecorded.patch":  {"TestCrashTable/request_comes_twice,_SIGKILL/at_the_hand-back/1_", 1, bodies},
+	"count-from-info-attempt.patch": {killedInside, 1, bodies},
+	"fence-ignored.patch":           {"TestCrashTable/SIGSTOP/while_waiting_in_place/1_", 1, bodies},
+	"unfit-ignored.patch":           {"TestCrashTable/request_comes_late,_SIGKILL/while_the_body_runs/[15]_", 1, bodies},
+	"record-takes-no-turn.patch":    {"TestCrashTable/request_late,_client_hears_nothing,_SIGKILL", 1, bodies},
+
+	// Hand-backs, and what earlier server attempts have left.
+	"hand-back-without-journal.patch":      {"TestCrashTable/reset_by_an_operator/while_the_body_runs/1_", 1, bodies},
+	"unrecorded-is-none.patch":             {"TestCrashTable/^SIGKILL$/while_waiting_in_place/1_", 1, bodies},
+	"unknown-method-is-a-body.patch":       {"TestCrashTable/a_worker_that_lacks_the_method_comes_first/before_the_first_attempt/0_", 1, bodies},
+	"undecoded-arguments-are-a-body.patch": {undecoded + "/0_", 1, bodies},
+	"journal-of-others-dropped.patch":      {rolledBack + "/5_", 1, bodies},
+	"journal-read-by-others.patch":         {rolledBack + "/1_", 1, misread},
+
+	// Codecs that fail for a while.
+	"undecoded-arguments-end-call.patch": {undecoded + "/1_", 1, bodies},
+	"undecoded-journal-ends-call.patch":  {"TestCrashTable/codec_fails_to_decode_what_workers_have_encoded", 1, bodies},
+	"unencoded-record-ends-call.patch":   {"TestCrashTable/codec_fails_to_encode/while_waiting_in_place/1_", 1, bodies},
+
+	// Sessions.
+	"sessions-unfinished.patch": {"TestCrashTable/session's_worker_shut_down,_body_has_its_time", 1, bodies},
+	"session-answers.patch":     {"TestCrashTable/the_session's_worker_is_shut_down/while_the_body_runs/0_", 1, bodies},
+
+	// Limits.
 	"limit-kept.patch":                   {"TestCrashTable/cancellation/while_the_body_runs/1_", 1, kept},
 	"limit-kept-while-waiting.patch":     {"TestCrashTable/call_timeout" + waitsHere + "/1_", 1, lateFor},
-	"limit-wait-counted.patch":           {"TestCrashTable/worker_shut_down" + waitsHere, 1, bodies},
-	"limit-wait-unrecorded.patch":        {"TestCrashTable/SIGKILL" + waitsHere, 3, bodies}, // unless a heartbeat has recorded it
+	"limit-kept-while-recording.patch":   {"TestCrashTable/request_lost,_client_hears_nothing/at_the_record/1_", 1, waits},
+	"limit-wait-counted.patch":           {"TestCrashTable/worker_shut_down" + waitsHere + "/1_", 1, bodies},
+	"limit-wait-unrecorded.patch":        {"TestCrashTable/^SIGKILL$" + waitsHere + "/0_", 1, bodies},
 	"limit-wait-never-handed-back.patch": {"TestCrashTable/call_timeout" + waitsServer, 1, lateFor},
 	"limit-wait-unfenced.patch":          {"TestCrashTable/connection_cut" + waitsHere + "/0_", 2, bodies},
 }
@@ -86,7 +115,7 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
-			run := exec.CommandContext(ctx, "go", "test", "./fire", "-run", m.cells, "-count=1", "-fire.table", "-fire.rounds="+strconv.Itoa(m.rounds))
+			run := exec.CommandContext(ctx, "go", "test", "./fire", "-run", m.cells, "-count=1", "-vet=off", "-parallel=4", "-fire.table", "-fire.rounds="+strconv.Itoa(m.rounds))
 			run.Dir = filepath.Join(dir, "test")
 			run.Env = append(os.Environ(), "GOWORK=off", devserver.EnvPath+"="+program)
 			out, err := run.CombinedOutput()
