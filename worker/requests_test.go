@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -134,6 +135,33 @@ func TestRequestsOfACall(t *testing.T) {
 			assert.Equal(t, test.want, l.counted())
 		})
 	}
+}
+
+// The engine hears of a cancellation as it records the next attempt; what makes the
+// SDK hear of it gets lost.
+func TestCancellationThatTheSDKDoesNotHearOf(t *testing.T) {
+	t.Parallel()
+	lost := func(func() error) error { return status.Error(codes.InvalidArgument, "garbled") }
+	c, _ := dialThrough(t, map[string][]fault{heartbeats: {nil, lost}})
+	queue := Queue(t)
+	calls := make(chan *activity.Call[string], 1)
+	impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
+		if n == 1 {
+			if err := (<-calls).Cancel(ctx, "enough"); err != nil {
+				return "", err
+			}
+		}
+		return "", errors.New("not yet")
+	}}
+	d, do := scriptedWith(activity.Options{
+		Retry: InPlace.Policy(retrypolicy.Policy{NumRetries: 5, Wait: time.Millisecond}), CallTimeout: Timeout, HeartbeatTimeout: Timeout, TaskQueue: queue,
+	})
+	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
+	call := submit(t, c, do, queue, "")
+	calls <- call
+	_, err := call.Get(t.Context())
+	assert.True(t, temporal.IsCanceledError(err), "%v", err)
+	assert.EqualValues(t, 1, impl.started.Load())
 }
 
 // A service that bills each sees as many as of Temporal's own.

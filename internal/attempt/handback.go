@@ -44,8 +44,8 @@ func (e *execution) giveBack(ctx context.Context, failure error) error {
 	}
 	if ctx.Err() == nil && e.heart.fit() && e.heart.silence() > askAfter {
 		switch err := e.heart.record(ctx); {
-		case temporal.IsCanceledError(err) && ctx.Err() != nil:
-			return ctx.Err() // the SDK makes a cancellation of it
+		case temporal.IsCanceledError(err):
+			return e.endCanceled(ctx)
 		case errors.Is(err, activity.ErrActivityReset):
 			e.noteReset()
 		case isGone(err):
@@ -66,18 +66,46 @@ func (e *execution) noteReset() {
 	e.heart.change(func(j *Journal) { j.ResetTo = e.afterReset() })
 }
 
-// deliver sends a hand-back until the server answers, for recordTimeout. To send
-// it again does no harm: the server takes the first.
+// deliver sends a hand-back until the server answers. To send it again does no harm:
+// the server takes the first.
 func (e *execution) deliver(ctx context.Context, server *requests, failure error) error {
+	err := persist(ctx, func(ctx context.Context) error {
+		f, details, err := e.packed(ctx, server, failure)
+		if err != nil {
+			return err
+		}
+		request, cancel := context.WithTimeout(ctx, recordTimeout/3)
+		defer cancel()
+		return server.fail(request, f, details)
+	})
+	if err != nil && !isRefused(err) {
+		return errors.Join(err, e.deliverWithout(ctx, server))
+	}
+	return err
+}
+
+// endCanceled is what a server attempt returns that has heard of the call's
+// cancellation. The SDK may not have, whose own request got lost.
+func (e *execution) endCanceled(ctx context.Context) error {
+	if e.canceled(ctx) {
+		return e.canceledWith(ctx, ctx.Err()) // the SDK makes a cancellation of it
+	}
+	server := e.heart.to(ctx)
+	if server == nil {
+		return temporal.NewCanceledError()
+	}
+	if err := persist(ctx, server.cancel); err != nil {
+		e.out.Next.GetLogger(ctx).Warn("The end of a canceled call could not be told to the server, which waits for its heartbeat timeout now.", "Error", err)
+	}
+	return activity.ErrResultPending
+}
+
+// persist sends a request until the server answers, for recordTimeout.
+func persist(ctx context.Context, send func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		f, details, err := e.packed(ctx, server, failure)
-		if err == nil {
-			request, cancel := context.WithTimeout(ctx, recordTimeout/3)
-			err = server.fail(request, f, details)
-			cancel()
-		}
+		err := send(ctx)
 		switch {
 		case err == nil || isGone(err):
 			return nil
@@ -87,7 +115,7 @@ func (e *execution) deliver(ctx context.Context, server *requests, failure error
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return errors.Join(err, e.deliverWithout(ctx, server))
+			return err
 		}
 	}
 }
@@ -141,6 +169,9 @@ func (e *execution) notStarted(ctx context.Context, err, last error) error {
 
 // unstarted is what a server attempt returns that is told not to start a body.
 func (e *execution) unstarted(ctx context.Context, err, last error) error {
+	if temporal.IsCanceledError(err) {
+		return e.endCanceled(ctx)
+	}
 	if last == nil {
 		last = &limitError{e.spec.Method, err} // it has waited for limits
 	}

@@ -50,11 +50,10 @@ type heartbeat struct {
 	pending   bool  // user details not sent yet
 	failed    error // why the running attempt has failed, whatever it returns
 
-	sentAt  time.Time
-	heard   time.Time // of the server, for the last time
-	idle    bool      // what was sent last says that no body runs
-	closed  bool      // nothing is sent any more
-	relayed bool
+	sentAt time.Time
+	heard  time.Time // of the server, for the last time
+	idle   bool      // what was sent last says that no body runs
+	closed bool      // nothing is sent any more
 
 	// unfit tells that a request did not end cleanly. It may still arrive, with an
 	// older journal than the next one's: nothing more is started here.
@@ -402,13 +401,10 @@ func isVerdict(err error) bool {
 }
 
 // relay lets the SDK hear the verdict itself: only then does it end the
-// activity's context with the right cause, and report a cancellation as one.
+// activity's context with the right cause, and report a cancellation as one. Its own
+// request can get lost; then the next verdict is relayed.
 func (h *heartbeat) relay(ctx context.Context, user []*commonpb.Payload, j *Journal) {
-	h.mu.Lock()
-	again := h.relayed
-	h.relayed = true
-	h.mu.Unlock()
-	if !again {
+	if ctx.Err() == nil {
 		h.out.RecordHeartbeat(ctx, rawValues(user, j)...)
 	}
 }

@@ -128,6 +128,17 @@ func (r *requests) fail(ctx context.Context, failure *failurepb.Failure, details
 	return err
 }
 
+// cancel ends the activity as canceled.
+func (r *requests) cancel(ctx context.Context) error {
+	ctx, done := context.WithTimeout(ctx, recordTimeout/3)
+	defer done()
+	_, err := r.service.RespondActivityTaskCanceled(ctx, &workflowservice.RespondActivityTaskCanceledRequest{
+		Namespace: r.namespace(), TaskToken: r.info.TaskToken, Identity: r.parts.Identity, ResourceId: r.resource(),
+		DeploymentOptions: r.parts.Deployment,
+	})
+	return err
+}
+
 // complete ends the activity with a result.
 func (r *requests) complete(ctx context.Context, result *commonpb.Payloads) error {
 	_, err := r.service.RespondActivityTaskCompleted(ctx, &workflowservice.RespondActivityTaskCompletedRequest{

@@ -85,6 +85,7 @@ func (r *result) explainStop() error {
 		retrypolicy.StopCallTimeout: r.shape.CallTimeout > 0,
 		retrypolicy.StopMaxElapsed:  r.shape.MaxElapsed > 0,
 		retrypolicy.StopLimits:      r.shape.Limit != unlimited,
+		retrypolicy.StopCanceled:    r.canceled,
 	}
 	if o := r.outcome; o.Stop != "" && !has[o.Stop] {
 		return fmt.Errorf("stopped by %q, which it does not have: %s", o.Stop, o.Text)
