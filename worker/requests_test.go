@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path"
 	"strings"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -161,6 +162,23 @@ func TestCancellationThatTheSDKDoesNotHearOf(t *testing.T) {
 	calls <- call
 	_, err := call.Get(t.Context())
 	assert.True(t, temporal.IsCanceledError(err), "%v", err)
+	assert.EqualValues(t, 1, impl.started.Load())
+}
+
+// The server knows no later failure than that of the last body.
+func TestStartThatCannotBeRecordedKeepsTheLastError(t *testing.T) {
+	t.Parallel()
+	lost := func(func() error) error { return status.Error(codes.Unavailable, "cut off") }
+	c, _ := dialThrough(t, map[string][]fault{heartbeats: slices.Repeat([]fault{lost}, 1000)})
+	queue := Queue(t)
+	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("not yet") }}
+	d, do := scriptedWith(activity.Options{
+		Retry: OnServer.Policy(retrypolicy.Policy{NumRetries: 5, Wait: time.Millisecond}), CallTimeout: 3 * time.Second, TaskQueue: queue,
+	})
+	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
+	_, err := submit(t, c, do, queue, "").Get(t.Context())
+	require.ErrorContains(t, err, "not yet")
+	assert.NotContains(t, err.Error(), "LimitWait", "it has no limits")
 	assert.EqualValues(t, 1, impl.started.Load())
 }
 

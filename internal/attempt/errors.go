@@ -27,7 +27,7 @@ const (
 	// RefusedType is the type of intermediate failures after a refused result.
 	RefusedType = "ResultRefused"
 	// UnreadableType is the type of failures of a server attempt that could not
-	// read its call's journal.
+	// read its call's journal, or not record its first start.
 	UnreadableType = "JournalUnreadable"
 	// UnrecordedType is the type of intermediate failures with which the journal
 	// could not be sent.
@@ -84,6 +84,8 @@ func TypeOf(err error) string {
 		return RefusedType
 	case *limitError:
 		return LimitType
+	case *unstartedError:
+		return UnreadableType
 	case *endlessError:
 		return e.errType
 	}

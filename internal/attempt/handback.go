@@ -173,13 +173,41 @@ func (e *execution) unstarted(ctx context.Context, err, last error) error {
 		return e.endCanceled(ctx)
 	}
 	if last == nil {
-		last = &limitError{e.spec.Method, err} // it has waited for limits
+		last = e.lastBefore(err)
 	}
 	if isGone(err) {
 		return handBack(last, 0) // nobody listens any more
 	}
 	return e.handOver(ctx, last, 0)
 }
+
+// lastBefore is the failure of a server attempt that has started no body because of
+// err: what the attempt before it ended with, if there was one.
+func (e *execution) lastBefore(err error) error {
+	j := e.heart.view()
+	switch {
+	case j.Started > 0:
+		last, _ := e.spec.lastKnown(&j, nil)
+		return last
+	case e.needs.limiter != nil && e.needs.acquires():
+		return &limitError{e.spec.Method, err}
+	default:
+		return &unstartedError{e.spec.Method, err}
+	}
+}
+
+// unstartedError is the failure of a server attempt that could not tell the server
+// of the call's first start.
+type unstartedError struct {
+	method string
+	err    error
+}
+
+func (e *unstartedError) Error() string {
+	return e.method + ": its start could not be recorded: " + e.err.Error()
+}
+
+func (e *unstartedError) Unwrap() error { return e.err }
 
 // end is what a server attempt returns that ends the call with err.
 func (e *execution) end(ctx context.Context, err error) error {
