@@ -40,8 +40,8 @@ func (r *result) explain() error {
 		}
 	case endsTimedOut:
 		// The server makes no other attempt of a call that was canceled, and ends
-		// it with that of a worker that has gone.
-		if s.CallTimeout == 0 && !r.canceled {
+		// it with that of a worker that has gone. So does one without a policy.
+		if s.CallTimeout == 0 && !r.canceled && s.governed() {
 			return not("without a call timeout")
 		}
 	case endsSession:

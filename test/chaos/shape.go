@@ -34,6 +34,11 @@ type shape struct {
 	Capacity       int
 }
 
+// governed reports whether the engine has anything to do for a method.
+func (s *shape) governed() bool {
+	return s.NumRetries+s.CaseRetries > 0 || s.Validated || s.Limit != unlimited
+}
+
 // limitKind is how bodies of a shape are bound.
 type limitKind string
 
