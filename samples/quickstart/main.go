@@ -4,14 +4,15 @@
 //	go run ./samples/quickstart
 //	go run ./samples/quickstart -keep
 //
-// The server is built from source once; CONCURRY_DEVSERVER=temporal takes
+// The calls in this process come first: they need no server. The server is
+// built from source once, beside them; CONCURRY_DEVSERVER=temporal takes
 // Temporal's command line tool instead, and TEMPORAL_ADDRESS a server that runs.
 //
 // Read methods.go first, which declares methods and their policies, and then
 // workflow.go, which calls them. http.go is the client of an HTTP service;
 // service.go is that service. The rest is the show: scenarios.go calls each
-// method from a workflow and from plain Go, timeline.go and show.go print what
-// became of it.
+// method in process, from a workflow and as a standalone activity; timeline.go
+// and show.go print what became of it.
 package main
 
 import (
@@ -55,20 +56,23 @@ func quickstart(ctx context.Context, out io.Writer, keep bool) (*show, error) {
 	defer shop.stop()
 
 	s := &show{out: out, shop: shop, timeline: newTimeline(), id: "quickstart-" + strings.ToLower(rand.Text()[:6])}
-	s.printf("starting …\n")
-	begin := time.Now()
-	temporal, err := local.Start(ctx, client.Options{Plugins: []client.Plugin{worker.Plugin()}})
-	if err != nil {
-		return nil, interrupted(ctx, err)
-	}
-	defer temporal.Stop()
-
-	s.temporal = temporal.Client
 	s.books = &Books{
 		URL:      shop.URL,
 		HTTP:     &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 		Timeline: s.timeline,
 	}
+	server := startServer(ctx)
+	defer server.stop()
+	if err := s.inProcess(ctx); err != nil {
+		return s, interrupted(ctx, err)
+	}
+
+	s.printf("\nwaiting for the Temporal server …\n")
+	temporal, err := server.wait()
+	if err != nil {
+		return s, interrupted(ctx, err)
+	}
+	s.temporal = temporal.Client
 	w := worker.New(temporal.Client, taskQueue, worker.Options{})
 	worker.Register(w, books, s.books)
 	w.RegisterWorkflow(FactsWorkflow)
@@ -76,11 +80,11 @@ func quickstart(ctx context.Context, out io.Writer, keep bool) (*show, error) {
 	w.RegisterWorkflow(TranslateWorkflow)
 	w.RegisterWorkflow(OrderWorkflow)
 	if err := w.Start(); err != nil {
-		return nil, interrupted(ctx, err)
+		return s, interrupted(ctx, err)
 	}
 	defer w.Stop()
-	s.introduce(temporal, time.Since(begin))
-	if err := s.all(ctx); err != nil {
+	s.introduce(temporal, server.took)
+	if err := s.onServer(ctx); err != nil {
 		return s, interrupted(ctx, err)
 	}
 	s.conclude(temporal, keep)
@@ -88,6 +92,41 @@ func quickstart(ctx context.Context, out io.Writer, keep bool) (*show, error) {
 		<-ctx.Done()
 	}
 	return s, nil
+}
+
+// starting is a Temporal server that starts, which takes minutes where its
+// program has to be built first.
+type starting struct {
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when the fields below are set
+	temporal *local.Temporal
+	err      error
+	took     time.Duration
+}
+
+func startServer(ctx context.Context) *starting {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &starting{cancel: cancel, done: make(chan struct{})}
+	begin := time.Now()
+	go func() {
+		defer close(s.done)
+		s.temporal, s.err = local.Start(ctx, client.Options{Plugins: []client.Plugin{worker.Plugin()}})
+		s.took = time.Since(begin)
+	}()
+	return s
+}
+
+func (s *starting) wait() (*local.Temporal, error) {
+	<-s.done
+	return s.temporal, s.err
+}
+
+// stop stops the server, or its start.
+func (s *starting) stop() {
+	s.cancel()
+	if temporal, err := s.wait(); err == nil {
+		temporal.Stop()
+	}
 }
 
 // interrupted is err, unless it is only the consequence of Ctrl-C.

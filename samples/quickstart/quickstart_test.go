@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -64,10 +65,15 @@ func TestEachScenarioGoesAsItsPolicySays(t *testing.T) {
 	}
 	order := []Row{{1, "failed", 0, "401"}}
 	want := []Call{
+		{Name: "Books.Price (exponential)", Caller: inProcess, Rows: price},
+		{Name: "Books.Stock (linear)", Caller: inProcess, Rows: stock},
+		{Name: "Books.Rating (Fibonacci)", Caller: inProcess, Rows: rating},
+		{Name: "Books.Describe", Caller: inProcess, Rows: describe},
+		{Name: "Books.Translate", Caller: inProcess, Rows: translate},
+		{Name: "Books.Order", Caller: inProcess, Rows: order},
 		{Name: "Books.Price (exponential)", Caller: byWorkflow, Rows: price},
 		{Name: "Books.Stock (linear)", Caller: byWorkflow, Rows: stock},
 		{Name: "Books.Rating (Fibonacci)", Caller: byWorkflow, Rows: rating},
-		{Name: "Books.Price (exponential)", Caller: inline, Rows: price},
 		{Name: "Books.Price (exponential)", Caller: byGo, Rows: price},
 		{Name: "Books.Stock (linear)", Caller: byGo, Rows: stock},
 		{Name: "Books.Rating (Fibonacci)", Caller: byGo, Rows: rating},
@@ -85,7 +91,7 @@ func TestEachScenarioGoesAsItsPolicySays(t *testing.T) {
 		assertRows(t, w, got)
 		assert.Len(t, s.shop.requests(got.ID), len(w.Rows), "%s, %s: requests that the service saw", w.Name, w.Caller)
 	}
-	assert.Equal(t, 2, strings.Count(out.String(), "fallback: {Text:Der Wüstenplanet Confidence:0.82}"))
+	assert.Equal(t, 3, strings.Count(out.String(), "fallback: {Text:Der Wüstenplanet Confidence:0.82}"))
 	for line := range strings.Lines(out.String()) {
 		assert.LessOrEqual(t, len([]rune(line)), 101, line) // with its newline
 	}
@@ -134,15 +140,46 @@ func TestAnInterruptStopsTheRunPromptly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var interrupt time.Time
-	out := &cancelling{text: "2. A model is asked", cancel: func() {
+	out := &cancelling{text: "The same methods on a Temporal server", cancel: func() {
 		interrupt = time.Now()
 		cancel()
 	}}
 	s, err := quickstart(ctx, out, false)
 	require.EqualError(t, err, "interrupted")
-	assert.Len(t, s.calls, 7)
-	assert.NotContains(t, out.String(), "Books.Describe")
+	assert.Len(t, s.calls, 6)
 	assert.Less(t, time.Since(interrupt), 5*time.Second)
+}
+
+func TestCallsInThisProcessDoNotWaitForTheServer(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", silentServer(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &cancelling{text: "waiting for the Temporal server", cancel: cancel}
+	s, err := quickstart(ctx, out, false)
+	require.EqualError(t, err, "interrupted")
+	require.Len(t, s.calls, 6)
+	for _, c := range s.calls {
+		assert.Equal(t, inProcess, c.Caller)
+	}
+}
+
+func TestAServerThatDoesNotStartIsAnErrorAfterTheCallsInThisProcess(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", "")
+	t.Setenv("TEMPORAL_PROFILE", "")
+	t.Setenv("CONCURRY_DEVSERVER", "no-such-program")
+	s, err := quickstart(t.Context(), &bytes.Buffer{}, false)
+	require.ErrorContains(t, err, "no-such-program")
+	assert.Len(t, s.calls, 6)
+}
+
+// silentServer is the address of a server that accepts connections, and never
+// answers: one that does not become ready.
+func silentServer(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener.Addr().String()
 }
 
 func TestTheModelAnswersBetterOnlyWhenToldWhatWasWrong(t *testing.T) {

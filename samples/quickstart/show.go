@@ -24,11 +24,23 @@ type show struct {
 	calls    []Call // that were printed
 }
 
-// all runs all scenarios.
-func (s *show) all(ctx context.Context) error {
+// inProcess runs the scenarios in this process.
+func (s *show) inProcess(ctx context.Context) error {
+	s.printf("In this process, without any server. The Temporal server starts meanwhile.\n")
+	s.printf("   book shop         %s (misbehaves on a script: samples/quickstart/service.go)\n", s.shop.URL)
 	for _, sc := range scenarios {
-		s.printf("\n%s\n   %s\n\n", sc.title, sc.text)
-		s.printf(columns, "attempt", "started", "verdict", "then wait", "reason, or result")
+		s.title(sc)
+		if err := sc.inline(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onServer runs the scenarios on the Temporal server.
+func (s *show) onServer(ctx context.Context) error {
+	for _, sc := range scenarios {
+		s.title(sc)
 		if err := sc.workflow(ctx, s); err != nil {
 			return err
 		}
@@ -43,6 +55,11 @@ func (s *show) all(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (s *show) title(sc scenario) {
+	s.printf("\n%s\n   %s\n\n", sc.title, sc.text)
+	s.printf(columns, "attempt", "started", "verdict", "then wait", "reason, or result")
 }
 
 // run runs a workflow and decodes its result.
@@ -91,13 +108,13 @@ func (s *show) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, fo
 func (s *show) introduce(t *local.Temporal, took time.Duration) {
 	kind := "from the environment"
 	if t.Embedded() {
-		kind = fmt.Sprintf("in memory, started in %.1f s", took.Seconds())
+		kind = fmt.Sprintf("in memory, ready after %.1f s", took.Seconds())
 	}
-	s.printf("\n   Temporal server   %s, namespace %s (%s)\n", t.Address, t.Namespace, kind)
+	s.printf("\nThe same methods on a Temporal server\n")
+	s.printf("   Temporal server   %s, namespace %s (%s)\n", t.Address, t.Namespace, kind)
 	if t.UI != "" {
 		s.printf("   its web UI        %s\n", t.UI)
 	}
-	s.printf("   book shop         %s (misbehaves on a script: samples/quickstart/service.go)\n", s.shop.URL)
 	s.printf("   worker            in this program, on task queue %s\n", taskQueue)
 }
 
