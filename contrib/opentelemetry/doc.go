@@ -43,9 +43,12 @@
 //
 // # What is left to the span's owner
 //
+// Temporal's interceptor gives the span of a server attempt that hands its call back
+// the status Error, with activity.ErrResultPending: the engine sends the hand-back
+// itself, and no error is benign for the interceptor but an application error.
+//
 // No span is begun, ended or given a status, and no error is recorded: who
 // began it does that, once, from what the call returns. Temporal's interceptor
-// records the error, and sets the status Error where it ends the call: errors
-// in between are marked benign. A program that falls back on the best refused
+// records the error, and sets the status Error where it ends the call. A program that falls back on the best refused
 // result has not failed at all.
 package opentelemetry
