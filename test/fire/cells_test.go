@@ -51,6 +51,8 @@ const (
 	// endsWaiting is the error of a call that waited for a limit before its
 	// first attempt, as long as it could.
 	endsWaiting ending = "LimitWait"
+	// endsForeign is the error of a body on a worker without the plugin.
+	endsForeign ending = "another worker's error"
 	// endsStopped is the last body's own error, and that it was a limit that
 	// left no time for another attempt.
 	endsStopped ending = "the last attempt's error, StopLimits"
@@ -69,6 +71,9 @@ type cell struct {
 	// a frozen or unreachable worker is gone, and can hand it the next server
 	// attempts too. Each counts as a started body, since nobody knows.
 	mayBeLost bool
+	// mayBeForeign allows endsForeign instead: the last server attempt of a worker
+	// without the plugin counts, and may be the last there is.
+	mayBeForeign bool
 }
 
 // cells is the crash table. A call without retries waits for nothing but a

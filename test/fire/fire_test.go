@@ -72,7 +72,7 @@ func runCell(t *testing.T, c cell, seed uint64, starts chan struct{}) (int, endi
 	require.LessOrEqual(t, n, c.bodies, "bodies started; the call ended with %v", err)
 	require.GreaterOrEqual(t, n, c.atLeast, "bodies started; the call ended with %v", err)
 	got := endingOf(err)
-	if got != endsLost || !c.mayBeLost {
+	if !(got == endsLost && c.mayBeLost || got == endsForeign && c.mayBeForeign) {
 		require.Equal(t, c.ending, got, "%v", err)
 	}
 	if f.setup.Limit {
@@ -118,6 +118,8 @@ func endingOf(err error) ending {
 		return endsLost
 	case strings.Contains(app.Message(), errBurnt.Error()):
 		return endsBurnt
+	case strings.HasPrefix(app.Message(), errForeign.Error()):
+		return endsForeign
 	case strings.Contains(app.Message(), context.DeadlineExceeded.Error()), strings.Contains(app.Message(), "abandoned"):
 		return endsTimedOut
 	default:

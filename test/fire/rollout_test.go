@@ -22,15 +22,18 @@ const (
 	unknown  event = "a worker that lacks the method comes first"
 )
 
+// errForeign is the error of bodies on workers without the plugin.
+var errForeign = errors.New("raw")
+
 // rolloutCells are calls that another kind of worker has server attempts of. Its
 // bodies are nobody's: what counts is what it may have left.
 func rolloutCells(retries int) []cell {
-	first := cell{event: rollOut, phase: beforeFirst, retries: retries, bodies: retries + 1, atLeast: retries, ending: endsBurnt}
+	first := cell{event: rollOut, phase: beforeFirst, retries: retries, bodies: retries + 1, atLeast: retries, ending: endsBurnt, mayBeForeign: retries == 0}
 	if retries == 0 {
 		// A first server attempt that left nothing counts as a body.
 		first.atLeast, first.mayBeLost = -1, true
 	}
-	between := cell{event: rollBack, phase: whileBodyRuns, retries: retries, bodies: retries + 1, ending: endsBurnt}
+	between := cell{event: rollBack, phase: whileBodyRuns, retries: retries, bodies: retries + 1, ending: endsBurnt, mayBeForeign: retries <= 1}
 	if retries == 0 {
 		between.ending = endsLost
 	}
@@ -39,7 +42,13 @@ func rolloutCells(retries int) []cell {
 		between.phase = whileWaitingServer
 		all = append(all, between)
 	}
-	return append(all, cell{event: unknown, phase: beforeFirst, retries: retries, bodies: retries + 1, ending: endsBurnt})
+	atLeast := retries
+	if retries == 0 {
+		atLeast = -1
+	}
+	// Where the machine takes longer than the heartbeat timeout for two of its
+	// server attempts, one counts: a worker could have died in it.
+	return append(all, cell{event: unknown, phase: beforeFirst, retries: retries, bodies: retries + 1, atLeast: atLeast, ending: endsBurnt, mayBeLost: retries == 0})
 }
 
 func rolloutScripts() map[event]script {
@@ -129,7 +138,7 @@ func (s *setup) rawWorker(c client.Client) hosting {
 		if _, err := enter(s.Foreign); err != nil {
 			return "", err
 		}
-		return "", errors.New("raw")
+		return "", errForeign
 	}, sdkactivity.RegisterOptions{Name: "Fire.Burn"})
 	return w
 }

@@ -28,8 +28,13 @@ func sessionCells(retries int) []cell {
 			if retries == 0 && p != whileBodyRuns {
 				continue
 			}
-			// The first call has started one, and may have started more.
-			all = append(all, cell{event: e, phase: p, retries: retries, bodies: 2 * (retries + 1), atLeast: 1 + retries + 1, ending: endsBurnt})
+			// The first call has started one, and may have started more: all, where
+			// its worker's stop leaves it the time.
+			c := cell{event: e, phase: p, retries: retries, bodies: 2 * (retries + 1), atLeast: 1 + retries + 1, ending: endsBurnt}
+			if e == sessionShutDown && p != whileBodyRuns {
+				c.atLeast = retries + 1
+			}
+			all = append(all, c)
 		}
 	}
 	if retries == 0 { // else the call goes on, and the session does not
