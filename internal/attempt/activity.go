@@ -104,7 +104,7 @@ func (e *execution) prepare(ctx context.Context, spec *Spec, in *interceptor.Exe
 // open continues the call's journal.
 func (e *execution) open(ctx context.Context) error {
 	h := &e.heart
-	found, err := h.open(ctx, e.plain(ctx))
+	found, err := h.open(ctx, e.plain)
 	if err != nil {
 		return err
 	}

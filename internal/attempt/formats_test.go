@@ -38,7 +38,7 @@ type reply struct {
 func TestJournalOfFormat1IsRead(t *testing.T) {
 	t.Parallel()
 	h := &heartbeat{out: &withDetails{payloads: []*commonpb.Payload{{Data: []byte("the user's")}, stored(t, "journal-1.json", "journal/1")}}}
-	found, err := h.open(t.Context(), nil)
+	found, err := h.open(t.Context(), byDefault)
 	require.NoError(t, err)
 	j := Opened(found, 2, Unrecorded{})
 	assert.Equal(t, 3, j.Started)
@@ -82,7 +82,7 @@ func TestUnknownFormatIsRefusedNeverMisread(t *testing.T) {
 	var version *wire.VersionError
 
 	h := &heartbeat{out: &withDetails{payloads: []*commonpb.Payload{stored(t, "journal-1.json", "journal/2")}}}
-	_, err := h.open(t.Context(), nil)
+	_, err := h.open(t.Context(), byDefault)
 	require.ErrorAs(t, err, &version)
 	assert.Equal(t, "journal/2", version.Mark)
 
@@ -129,7 +129,7 @@ func FuzzOpen(f *testing.F) {
 			attempt = 1000 // the server counts up from 1, and stops at the backstop
 		}
 		h := &heartbeat{out: &withDetails{payloads: []*commonpb.Payload{{Metadata: map[string][]byte{"concurry": []byte(mark)}, Data: data}}}}
-		found, err := h.open(context.Background(), nil)
+		found, err := h.open(context.Background(), byDefault)
 		if err != nil {
 			return
 		}
@@ -157,3 +157,6 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
+
+// byDefault is the default converter, for results.
+func byDefault(context.Context) converter.DataConverter { return nil }

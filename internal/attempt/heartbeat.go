@@ -85,7 +85,7 @@ func (h *heartbeat) to(ctx context.Context) *requests {
 
 // open reads what earlier server attempts left: the user's details, and the
 // journal behind them.
-func (h *heartbeat) open(ctx context.Context, results converter.DataConverter) (found *Journal, err error) {
+func (h *heartbeat) open(ctx context.Context, results func(context.Context) converter.DataConverter) (found *Journal, err error) {
 	if !h.out.HasHeartbeatDetails(ctx) {
 		return nil, nil //nolint:nilnil // there is none
 	}
@@ -98,7 +98,7 @@ func (h *heartbeat) open(ctx context.Context, results converter.DataConverter) (
 		if err := wire.Open(wire.Journal, payloads[n-1], &d); err != nil {
 			return nil, err
 		}
-		found, payloads = d.journal(results), payloads[:n-1]
+		found, payloads = d.journal(results(ctx)), payloads[:n-1]
 	}
 	h.user, h.fromTask = payloads, len(payloads)
 	return found, nil
