@@ -261,6 +261,18 @@ type callContext struct {
 	number   int
 }
 
+// Done implements context.Context. It is never nil, so that calls look whether their
+// context is one like this only where it has a Done channel.
+func (c *callContext) Done() <-chan struct{} {
+	if done := c.Context.Done(); done != nil {
+		return done
+	}
+	return never
+}
+
+// never is not closed.
+var never = make(chan struct{})
+
 // Value implements context.Context.
 func (c *callContext) Value(key any) any {
 	switch key.(type) {
