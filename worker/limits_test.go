@@ -332,7 +332,9 @@ func TestWaitForLimitsEndsWithTheLastOutcome(t *testing.T) {
 				stop, ok := retrypolicy.StopOf(err)
 				assert.True(t, ok, "%v", err)
 				assert.Equal(t, retrypolicy.StopLimits, stop)
-				require.ErrorContains(t, err, "no room for r")
+				if _, late := errors.AsType[*temporal.TimeoutError](err); !late { // a slow server ends the call itself
+					require.ErrorContains(t, err, "no room for r")
+				}
 				var rve *validation.RetryValidationError
 				assert.Equal(t, refused, validation.As(err, &rve))
 				if !refused {
