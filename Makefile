@@ -21,7 +21,7 @@ test: test-race test-modules test-parity test-devserver ## Every module's tests,
 # The server is a child process, so the race detector costs it nothing.
 .PHONY: test-race
 test-race:
-	$(GO) test -race -timeout 15m -parallel 8 ./...
+	$(GO) test -race -timeout 15m -parallel 4 ./...
 
 .PHONY: test-modules
 test-modules:

@@ -115,7 +115,7 @@ func (c *Call[Out]) outcome(ctx context.Context, out *Out) (known bool, end erro
 	d, err := c.Handle().Describe(ctx, client.DescribeActivityOptions{IncludeOutcome: true})
 	switch {
 	case err != nil:
-		return false, nil // the first error tells more
+		return false, nil //nolint:nilerr // the first error tells more
 	case d.HasResult():
 		return true, d.GetResult(out)
 	case d.HasOutcomeFailure():

@@ -17,7 +17,7 @@ func TestForecastIsWhenALineIsServed(t *testing.T) {
 	for _, a := range []limits.Algorithm{limits.SlidingWindow, limits.FixedWindow, limits.TokenBucket, limits.GCRA, limits.LeakyBucket} {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
-			random := rand.New(rand.NewPCG(9, 9)) //nolint:gosec // not a secret
+			random := rand.New(rand.NewPCG(9, 9))
 			for range 20 {
 				begin := time.Unix(0, 0)
 				now := begin

@@ -4,7 +4,7 @@ import "math"
 
 // meter measures one rate. Times are nanoseconds since the set was made, and
 // do not go back. It is used under the set's lock.
-type meter interface {
+type meter interface { //nolint:interfacebloat // what five algorithms have in common
 	// when is the earliest time, from now on, at which n more units are within
 	// the rate, if nothing else is taken or given back until then.
 	when(now, n int64) int64

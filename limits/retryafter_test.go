@@ -28,7 +28,7 @@ func TestRetryAfterIsWhenTheRateHasRoomAndNotANanosecondBefore(t *testing.T) {
 	for _, a := range []limits.Algorithm{limits.SlidingWindow, limits.FixedWindow, limits.TokenBucket, limits.GCRA, limits.LeakyBucket} {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
-			random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // not a secret
+			random := rand.New(rand.NewPCG(7, 7))
 			for range 20 {
 				now := time.Unix(0, 0)
 				clock := limits.Clock{Now: func() time.Time { return now }}

@@ -83,7 +83,7 @@ func IsPermanent(err error) bool {
 func walkCall(err error, visit func(error) chain.Step) {
 	chain.Walk(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *StopError, *callEnd:
+		case *StopError, *callEndError:
 			return chain.Skip
 		case *temporal.ApplicationError:
 			if stopOf(e) != nil {

@@ -139,7 +139,7 @@ func FindStop(err error) (found *StopError) {
 		case *StopError:
 			found = e
 			return chain.Stop
-		case *callEnd:
+		case *callEndError:
 			return chain.Skip
 		case *temporal.WorkflowExecutionError, *temporal.ChildWorkflowExecutionError:
 			ofWorkflow = true
@@ -193,7 +193,7 @@ func traveled(err error) *StopError {
 	var stop string // and no Stop: details that have not traveled yet must be of the very type
 	e := &StopError{}
 	if app.Details(&stop, &e.Attempts, &e.Detail) != nil {
-		return nil
+		return nil //nolint:nilerr // it is none of ours
 	}
 	e.Stop = Stop(stop)
 	return e
@@ -210,7 +210,7 @@ func explained(text string) *StopError {
 	count, why, _ := strings.Cut(text[i+len("; "+gaveUp):], ": ")
 	var noun string
 	if n, err := fmt.Sscan(count, &e.Attempts, &noun); n != 2 || err != nil {
-		return nil
+		return nil //nolint:nilerr // it is none of ours
 	}
 	stop, detail, _ := strings.Cut(why, ": ")
 	switch e.Stop, e.Detail = Stop(stop), detail; e.Stop {
@@ -227,7 +227,7 @@ func explained(text string) *StopError {
 func EndOfCall(err error) error {
 	err = Unmark(err)
 	if carries(err) {
-		return &callEnd{err}
+		return &callEndError{err}
 	}
 	return err
 }
@@ -240,7 +240,7 @@ func carries(err error) (yes bool) {
 			yes = true
 		case *temporal.ApplicationError:
 			yes = e.NonRetryable() || e.NextRetryDelay() > 0
-		case *callEnd:
+		case *callEndError:
 			return chain.Skip
 		}
 		return stopIf(yes)
@@ -248,8 +248,8 @@ func carries(err error) (yes bool) {
 	return yes
 }
 
-// callEnd is the end of a call, in the error of another one.
-type callEnd struct{ err error }
+// callEndError is the end of a call, in the error of another one.
+type callEndError struct{ err error }
 
-func (e *callEnd) Error() string { return e.err.Error() }
-func (e *callEnd) Unwrap() error { return e.err }
+func (e *callEndError) Error() string { return e.err.Error() }
+func (e *callEndError) Unwrap() error { return e.err }

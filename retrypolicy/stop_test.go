@@ -67,7 +67,8 @@ func TestStopOfAPanicIsFoundInItsText(t *testing.T) {
 		return c.FailureToError(f)
 	}
 	for _, stopped := range []*retrypolicy.StopError{
-		{Stop: retrypolicy.StopSpent, Attempts: 4}, {Stop: retrypolicy.StopPermanent, Attempts: 1},
+		{Stop: retrypolicy.StopSpent, Attempts: 4},
+		{Stop: retrypolicy.StopPermanent, Attempts: 1},
 		{Stop: retrypolicy.StopBudget, Attempts: 2, Detail: "of the last 3 attempts: 3 were retries"},
 	} {
 		assert.Equal(t, stopped, retrypolicy.FindStop(arrived(stopped.Explain("panic: boom"))))
@@ -109,7 +110,7 @@ func (s selfish) Unwrap() error { return s }
 
 func TestChainsWithoutEndAreNotWalkedForEver(t *testing.T) {
 	t.Parallel()
-	deep := error(retrypolicy.Permanent(io.EOF))
+	deep := retrypolicy.Permanent(io.EOF)
 	for range 20_000 {
 		deep = fmt.Errorf("x: %w", deep)
 	}

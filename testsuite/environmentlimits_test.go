@@ -30,8 +30,10 @@ func (c *clerk) Do(ctx context.Context, _ string) (string, error) {
 	return "", c.body(ctx)
 }
 
-type clerks = activity.Definition[*clerk]
-type doing = activity.MethodHandle[*clerk, string, string]
+type (
+	clerks = activity.Definition[*clerk]
+	doing  = activity.MethodHandle[*clerk, string, string]
+)
 
 // bounded is a method whose attempts require units of source, by its argument as
 // the key where there are keys.
@@ -164,6 +166,7 @@ func TestSetOfTheProgramRemembersFromOneEnvironmentToTheNext(t *testing.T) {
 	t.Parallel()
 	for name, source := range map[string]limits.Source{"set": limits.MustNew(perMinute), "keyed": limits.MustNewKeyed(perMinute)} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d, do := bounded(source, limits.Units{"r": 1}, retrypolicy.Policy{}, day)
 			t.Run("first", func(t *testing.T) {
 				took, err := together(t, d, do, &clerk{}, times(3, "")...)

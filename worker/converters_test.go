@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -313,7 +314,7 @@ func TestCodecsThatAreBoundToTheirActivity(t *testing.T) {
 func TestCodecThatFailsForAMomentEndsNoCall(t *testing.T) {
 	t.Parallel()
 	for failures := int32(1); failures <= 4; failures++ {
-		t.Run(fmt.Sprint(failures), func(t *testing.T) {
+		t.Run(strconv.Itoa(int(failures)), func(t *testing.T) {
 			t.Parallel()
 			var fails atomic.Int32
 			queue, c := Queue(t), dialWithPlugin(t, client.Options{DataConverter: converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), boundCodec{fails: &fails})})
@@ -352,18 +353,19 @@ func TestHeadersPassTheUsersConverter(t *testing.T) {
 	}
 	c := dialWithPlugin(t, client.Options{
 		DataConverter: converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), boundCodec{}),
-		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(
-			func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-				switch r := req.(type) {
-				case *workflowservice.StartActivityExecutionRequest:
-					note(r.GetHeader())
-				case *workflowservice.RespondWorkflowTaskCompletedRequest:
-					for _, command := range r.GetCommands() {
-						note(command.GetScheduleActivityTaskCommandAttributes().GetHeader())
+		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{
+			grpc.WithChainUnaryInterceptor(
+				func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+					switch r := req.(type) {
+					case *workflowservice.StartActivityExecutionRequest:
+						note(r.GetHeader())
+					case *workflowservice.RespondWorkflowTaskCompletedRequest:
+						for _, command := range r.GetCommands() {
+							note(command.GetScheduleActivityTaskCommandAttributes().GetHeader())
+						}
 					}
-				}
-				return invoke(ctx, method, req, reply, cc, opts...)
-			}),
+					return invoke(ctx, method, req, reply, cc, opts...)
+				}),
 		}},
 	})
 	queue := Queue(t)

@@ -34,7 +34,7 @@ type witness struct {
 	seen []string
 }
 
-func (w *witness) note(format string, args ...any) {
+func (w *witness) notef(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen = append(w.seen, fmt.Sprintf(format, args...))
@@ -56,7 +56,7 @@ type witnessed struct {
 }
 
 func (w *witnessed) Init(out interceptor.ActivityOutboundInterceptor) error {
-	w.w.note("init")
+	w.w.notef("init")
 	return w.Next.Init(out)
 }
 
@@ -65,7 +65,7 @@ type witnessKey struct{}
 func (w *witnessed) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	ctx = context.WithValue(ctx, witnessKey{}, w.w.name)
 	out, err := w.Next.ExecuteActivity(ctx, in)
-	w.w.note("attempt %d in server attempt %d of %v: %v, %v", activity.Attempt(ctx), activity.GetInfo(ctx).Attempt, in.Args, out, err)
+	w.w.notef("attempt %d in server attempt %d of %v: %v, %v", activity.Attempt(ctx), activity.GetInfo(ctx).Attempt, in.Args, out, err)
 	return out, err
 }
 

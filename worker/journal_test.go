@@ -312,7 +312,7 @@ func TestEngineNotTheServerRaisesTheFinalErrorNearCallTimeout(t *testing.T) {
 			impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("the last word") }}
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry:       e.Policy(retrypolicy.Policy{NumRetries: 1000, Wait: 100 * time.Millisecond, Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter}),
-				CallTimeout: 5 * time.Second,
+				CallTimeout: 10 * time.Second, // which leaves a second for the last answer
 			})
 			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 			_, err := Run(t, e, d, do, impl, "")

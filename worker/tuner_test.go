@@ -26,7 +26,7 @@ import (
 type exhausted struct{}
 
 func (exhausted) MemoryUsage(*sdkworker.SysInfoContext) (float64, error) { return 1, nil }
-func (exhausted) CpuUsage(*sdkworker.SysInfoContext) (float64, error)    { return 1, nil }
+func (exhausted) CpuUsage(*sdkworker.SysInfoContext) (float64, error)    { return 1, nil } //nolint:staticcheck // Temporal's name
 
 // ofActivities is a tuner with a supplier of one's own for activities.
 func ofActivities(s sdkworker.SlotSupplier, err error) sdkworker.WorkerTuner {

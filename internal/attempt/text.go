@@ -22,10 +22,10 @@ func textOf(err error) (text string, same error) {
 	}()
 	text = err.Error()
 	probe := func(err error) chain.Step {
-		if is, ok := err.(interface{ Is(error) bool }); ok {
+		if is, ok := err.(interface{ Is(target error) bool }); ok {
 			is.Is(errProbe)
 		}
-		if as, ok := err.(interface{ As(any) bool }); ok {
+		if as, ok := err.(interface{ As(target any) bool }); ok {
 			var none *probe
 			as.As(&none)
 		}

@@ -124,12 +124,11 @@ func deployment(d worker.DeploymentOptions) *deploymentpb.WorkerDeploymentOption
 // field is the value of v's first field of type T, exported or not; ok is false
 // if there is none, or it is a nil interface. v must be addressable.
 func field[T any](v reflect.Value) (value T, ok bool) {
-	for i := range v.NumField() {
-		f := v.Field(i)
+	for _, f := range v.Fields() {
 		if f.Type() != reflect.TypeFor[T]() || !f.CanAddr() || f.Kind() == reflect.Interface && f.IsNil() {
 			continue
 		}
-		value, ok = reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem().Interface().(T)
+		value, ok = reflect.TypeAssert[T](reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem())
 		return value, ok
 	}
 	return value, false

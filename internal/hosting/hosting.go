@@ -115,5 +115,5 @@ func IdleLimits(name string, specs ...*attempt.Spec) string {
 	if !declared {
 		return ""
 	}
-	return fmt.Sprintf("%s has Limits, but neither Requires nor RequiresOf, and no limits.Calls: they bound only what its methods acquire themselves with limits.Acquire. If they acquire nothing, set Requires to what each attempt needs.", name)
+	return name + " has Limits, but neither Requires nor RequiresOf, and no limits.Calls: they bound only what its methods acquire themselves with limits.Acquire. If they acquire nothing, set Requires to what each attempt needs."
 }

@@ -45,7 +45,7 @@ func (s *size) relieve() {
 }
 
 // bound is how many slots there are, where issued are handed out and at most
-// most can be; most is 0 where that is not known. It is math.MaxInt where
+// can be; most is 0 where that is not known. It is math.MaxInt where
 // nothing is known.
 func (s *size) bound(most, issued int) int {
 	s.mu.Lock()

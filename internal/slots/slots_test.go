@@ -18,7 +18,6 @@ import (
 type supplier struct {
 	free chan struct{} // of as many as there are now
 	most int           // what it says
-	told chan struct{} // receives each permit given back; may be nil
 }
 
 func newSupplier(slots, most int) *supplier {

@@ -72,7 +72,7 @@ func runCell(t *testing.T, c cell, seed uint64, starts chan struct{}) (int, endi
 	require.LessOrEqual(t, n, c.bodies, "bodies started; the call ended with %v", err)
 	require.GreaterOrEqual(t, n, c.atLeast, "bodies started; the call ended with %v", err)
 	got := endingOf(err)
-	if !(got == endsLost && c.mayBeLost || got == endsForeign && c.mayBeForeign) {
+	if instead := got == endsLost && c.mayBeLost || got == endsForeign && c.mayBeForeign; !instead {
 		require.Equal(t, c.ending, got, "%v", err)
 	}
 	if f.setup.Limit {

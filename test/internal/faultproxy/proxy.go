@@ -27,6 +27,9 @@ import (
 // sooner than clients, so that the delays they see are their own.
 const reconnect = 50 * time.Millisecond
 
+// connect is the time that a busy machine has for one connection.
+const connect = 5 * time.Second
+
 // Proxy is a proxy. It is made by Start, and safe for concurrent use.
 type Proxy struct {
 	wire     *wire
@@ -53,7 +56,7 @@ func Start(target string) (*Proxy, error) {
 	upstream, err := grpc.NewClient("passthrough:///"+target,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: reconnect, Multiplier: 1, MaxDelay: reconnect}}),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: connect, Backoff: backoff.Config{BaseDelay: reconnect, Multiplier: 1, MaxDelay: reconnect}}),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
 	)
 	if err != nil {
