@@ -41,7 +41,7 @@ parity: ## Run the specification's tests and write docs/parity.md: rows proven /
 
 .PHONY: test-devserver
 test-devserver:
-	cd devserver && GOWORK=off $(GO) test -timeout 15m ./...
+	cd devserver && GOWORK=off $(GO) test -timeout 15m -parallel 4 ./...
 
 ROUNDS ?= 20
 SEED   ?= 0
@@ -70,7 +70,7 @@ test-full: test test-postgres test-fire test-stops fuzz bench-check ## What take
 .PHONY: test-gowork-off
 test-gowork-off: ## The root module as its importers see it, without go.work
 	GOWORK=off $(GO) build ./...
-	GOWORK=off $(GO) test -timeout 15m ./...
+	GOWORK=off $(GO) test -timeout 15m -parallel 4 ./...
 
 FUZZTIME ?= 20s
 .PHONY: fuzz
