@@ -225,7 +225,7 @@ func TestSupplierWithoutANumberShowsItWhenItRefuses(t *testing.T) {
 				time.Sleep(refusedAfter - 1)
 				synctest.Wait()
 				assert.Zero(t, left(waits))
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				assert.Equal(t, 6, left(waits), "a quarter of eight stays")
 				assert.False(t, w.Room())

@@ -55,7 +55,6 @@ var mutations = map[string]mutation{
 	// Hand-backs, and what earlier server attempts have left.
 	"hand-back-without-journal.patch":      {"TestCrashTable/reset_by_an_operator/while_the_body_runs/1_", 1, bodies},
 	"unrecorded-is-none.patch":             {"TestCrashTable/^SIGKILL$/while_waiting_in_place/1_", 1, bodies},
-	"unknown-method-is-a-body.patch":       {"TestCrashTable/a_worker_that_lacks_the_method_comes_first/before_the_first_attempt/0_", 1, "ActivityNotRegisteredError"},
 	"undecoded-arguments-are-a-body.patch": {undecoded + "/0_", 1, bodies},
 	"journal-of-others-dropped.patch":      {rolledBack + "/5_", 1, bodies},
 	"journal-read-by-others.patch":         {rolledBack + "/1_", 1, misread},
