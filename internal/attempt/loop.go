@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -259,6 +260,7 @@ type callContext struct {
 	context.Context
 	previous []retrypolicy.Outcome
 	number   int
+	endless  atomic.Pointer[endless] // once somebody has asked when it ends, where the caller's never does
 }
 
 // Done implements context.Context. It is never nil, so that calls look whether their
@@ -267,11 +269,24 @@ func (c *callContext) Done() <-chan struct{} {
 	if done := c.Context.Done(); done != nil {
 		return done
 	}
-	return never
+	e := c.endless.Load()
+	if e == nil {
+		e = &endless{}
+		e.Context, e.uncalled = context.WithCancel(c.Context)
+		if !c.endless.CompareAndSwap(nil, e) {
+			e = c.endless.Load()
+		}
+	}
+	return e.Done()
 }
 
-// never is not closed.
-var never = make(chan struct{})
+// endless is a context that never ends, though one of the standard library's that
+// could: those derived from it need no goroutine to watch it, as they would for a
+// channel of our own.
+type endless struct {
+	context.Context
+	uncalled context.CancelFunc
+}
 
 // Value implements context.Context.
 func (c *callContext) Value(key any) any {
@@ -282,6 +297,9 @@ func (c *callContext) Value(key any) any {
 		return c.number
 	case executionKey:
 		return (*execution)(nil) // nobody else can complete this call
+	}
+	if e := c.endless.Load(); e != nil {
+		return e.Value(key)
 	}
 	return c.Context.Value(key)
 }
