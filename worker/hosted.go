@@ -30,6 +30,7 @@ func newHosted(host *attempt.Host, o *worker.PluginConfigureWorkerOptions) (*hos
 	host.DefaultHeartbeatThrottle, host.MaxHeartbeatThrottle = options.DefaultHeartbeatThrottleInterval, options.MaxHeartbeatThrottleInterval
 	untune(options)
 	options.Interceptors = host.Replace(options.Interceptors)
+	host.Clock = host.Clock.WithDefaults()
 	if err := checkOptions(options, host); err != nil {
 		return nil, err
 	}

@@ -152,9 +152,9 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 	return p, nil
 }
 
-// newHost is an engine refined by options.
+// newHost is an engine refined by options, whose clock has no defaults yet.
 func newHost(options []Option) (*attempt.Host, error) {
-	host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults()}
+	host := &attempt.Host{}
 	return host, Refine(host, options...)
 }
 

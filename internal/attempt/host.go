@@ -22,7 +22,8 @@ import (
 type Host struct {
 	HostClient
 
-	// Clock is time and chance of this worker's calls.
+	// Clock is time and chance of this worker's calls; see Clock.WithDefaults,
+	// which comes after Replace.
 	Clock Clock
 	// Simulated says that activities run in the SDK's test environment.
 	Simulated Simulation
@@ -216,6 +217,12 @@ func (h *Host) takeOver(other *Host) {
 	h.Notes = append(h.Notes, other.Notes...)
 	if h.Reserve == nil {
 		h.Reserve = other.Reserve
+	}
+	if h.Clock.Random == nil {
+		h.Clock.Random = other.Clock.Random
+	}
+	if h.AdoptBefore.IsZero() {
+		h.AdoptBefore = other.AdoptBefore
 	}
 	for name, known := range other.specs {
 		if !h.Knows(name) {
