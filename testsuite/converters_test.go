@@ -1,40 +1,22 @@
 package testsuite_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/gob"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/internal/enginetest"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/testsuite"
 	"github.com/concurry-go/concurry/validation"
 )
-
-// gobs keeps what JSON drops.
-type gobs struct{}
-
-func (gobs) ToPayload(v any) (*commonpb.Payload, error) {
-	var b bytes.Buffer
-	err := gob.NewEncoder(&b).Encode(v)
-	return &commonpb.Payload{Metadata: map[string][]byte{converter.MetadataEncoding: []byte("binary/gob")}, Data: b.Bytes()}, err
-}
-
-func (gobs) FromPayload(p *commonpb.Payload, ptr any) error {
-	return gob.NewDecoder(bytes.NewReader(p.GetData())).Decode(ptr)
-}
-
-func (gobs) ToString(*commonpb.Payload) string { return "gob" }
-func (gobs) Encoding() string                  { return "binary/gob" }
 
 type parcel struct {
 	ID     string
@@ -43,7 +25,7 @@ type parcel struct {
 
 func TestEnvironmentsHaveTheProgramsConverter(t *testing.T) {
 	t.Parallel()
-	dc := converter.NewCompositeDataConverter(converter.NewNilPayloadConverter(), gobs{})
+	dc := converter.NewCompositeDataConverter(converter.NewNilPayloadConverter(), enginetest.Gobs{})
 	weighing := func(seen *[]parcel) *activity.FuncHandle[parcel, parcel] {
 		return activity.Func("Weigh", func(ctx context.Context, in parcel) (parcel, error) {
 			*seen = append(*seen, in)

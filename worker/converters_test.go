@@ -1,9 +1,7 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,24 +29,8 @@ import (
 	"github.com/concurry-go/concurry/worker"
 )
 
-// gobs encodes everything with encoding/gob, which keeps what JSON drops.
-type gobs struct{}
-
-func (gobs) ToPayload(v any) (*commonpb.Payload, error) {
-	var b bytes.Buffer
-	err := gob.NewEncoder(&b).Encode(v)
-	return &commonpb.Payload{Metadata: map[string][]byte{converter.MetadataEncoding: []byte("binary/gob")}, Data: b.Bytes()}, err
-}
-
-func (gobs) FromPayload(p *commonpb.Payload, ptr any) error {
-	return gob.NewDecoder(bytes.NewReader(p.GetData())).Decode(ptr)
-}
-
-func (gobs) ToString(*commonpb.Payload) string { return "gob" }
-func (gobs) Encoding() string                  { return "binary/gob" }
-
 // fromScratch is a DataConverter that knows nothing of raw values.
-type fromScratch struct{ gobs }
+type fromScratch struct{ Gobs }
 
 func (f fromScratch) ToPayloads(all ...any) (*commonpb.Payloads, error) {
 	payloads := &commonpb.Payloads{}
@@ -81,7 +63,7 @@ type parcel struct {
 
 func ownConverters() map[string]converter.DataConverter {
 	return map[string]converter.DataConverter{
-		"payload converter": converter.NewCompositeDataConverter(converter.NewNilPayloadConverter(), gobs{}),
+		"payload converter": converter.NewCompositeDataConverter(converter.NewNilPayloadConverter(), Gobs{}),
 		"from scratch":      fromScratch{},
 	}
 }

@@ -16,36 +16,7 @@ import (
 
 	. "github.com/concurry-go/concurry/internal/enginetest"
 	"github.com/concurry-go/concurry/testsuite"
-	"github.com/concurry-go/concurry/worker"
 )
-
-// maker makes a worker.
-type maker func(c client.Client, queue string, o sdkworker.Options) sdkworker.Worker
-
-func ours(c client.Client, queue string, o sdkworker.Options) sdkworker.Worker {
-	return worker.New(c, queue, o, worker.Policies{"Do": {}})
-}
-
-// run is Run, which is interrupted instead of being stopped.
-type run struct {
-	sdkworker.Worker
-	interrupt chan any
-	over      chan error
-}
-
-func interrupted(c client.Client, queue string, o sdkworker.Options) sdkworker.Worker {
-	return &run{ours(c, queue, o), make(chan any), make(chan error, 1)}
-}
-
-func (r *run) Start() error {
-	go func() { r.over <- r.Run(r.interrupt) }()
-	return nil
-}
-
-func (r *run) Stop() {
-	r.interrupt <- "stop"
-	<-r.over
-}
 
 // polls notes, of a client, how long each poll for workflow tasks has been open
 // when the server is told that the worker stops: it drops the sticky queue then,
@@ -83,7 +54,7 @@ func (p *polls) intercept(ctx context.Context, method string, req, reply any, co
 
 func TestServerIsToldOfTheStopOnceThePollsAreIdle(t *testing.T) {
 	t.Parallel()
-	for name, newWorker := range map[string]maker{"Stop": ours, "interrupted Run": interrupted} {
+	for name, newWorker := range map[string]Maker{"Stop": Ours, "interrupted Run": Interrupted} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := &polls{open: map[any]time.Time{}, opened: make(chan struct{})}

@@ -272,7 +272,7 @@ func (c *callContext) Done() <-chan struct{} {
 	e := c.endless.Load()
 	if e == nil {
 		e = &endless{}
-		e.Context, e.uncalled = context.WithCancel(c.Context)
+		e.Context, e.uncalled = context.WithCancel(c.Context) //nolint:gosec // bodies may keep it, so nobody ends it
 		if !c.endless.CompareAndSwap(nil, e) {
 			e = c.endless.Load()
 		}

@@ -53,7 +53,7 @@ func (s stopped) lost(n *tally) bool {
 
 // round stops a worker in the middle of calls that wait for it, and starts
 // another.
-func (s stopped) round(t *testing.T, c client.Client, newWorker maker) *tally {
+func (s stopped) round(t *testing.T, c client.Client, newWorker Maker) *tally {
 	n, queue := &tally{}, Queue(t)
 	const calls, each = 24, 4
 	at, reached := rand.Int64N(calls-8)+1, make(chan struct{})
@@ -160,7 +160,7 @@ func (s stopped) runWorkflow(t *testing.T, c client.Client, queue string, n *tal
 }
 
 // times makes rounds, some of them at once, and returns what they have lost.
-func (s stopped) times(t *testing.T, rounds int, c client.Client, newWorker maker) (losses []*tally) {
+func (s stopped) times(t *testing.T, rounds int, c client.Client, newWorker Maker) (losses []*tally) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	places := make(chan struct{}, 3)
@@ -180,9 +180,6 @@ func (s stopped) times(t *testing.T, rounds int, c client.Client, newWorker make
 	return losses
 }
 
-// maker makes a worker.
-type maker func(c client.Client, queue string, o sdkworker.Options) sdkworker.Worker
-
 func temporals(c client.Client, queue string, o sdkworker.Options) sdkworker.Worker {
 	return sdkworker.New(c, queue, o)
 }
@@ -192,31 +189,6 @@ func withPlugin(c client.Client, queue string, o sdkworker.Options) sdkworker.Wo
 	return sdkworker.New(c, queue, o)
 }
 
-func ours(c client.Client, queue string, o sdkworker.Options) sdkworker.Worker {
-	return worker.New(c, queue, o, worker.Policies{"Do": {}})
-}
-
-// run is Run, which is interrupted instead of being stopped.
-type run struct {
-	sdkworker.Worker
-	interrupt chan any
-	over      chan error
-}
-
-func interrupted(c client.Client, queue string, o sdkworker.Options) sdkworker.Worker {
-	return &run{ours(c, queue, o), make(chan any), make(chan error, 1)}
-}
-
-func (r *run) Start() error {
-	go func() { r.over <- r.Run(r.interrupt) }()
-	return nil
-}
-
-func (r *run) Stop() {
-	r.interrupt <- "stop"
-	<-r.over
-}
-
 func TestStopLosesNoTask(t *testing.T) {
 	calls := sdkworker.Options{DisableWorkflowWorker: true}
 	slow, scaled := calls, calls
@@ -224,17 +196,17 @@ func TestStopLosesNoTask(t *testing.T) {
 	scaled.ActivityTaskPollerBehavior = sdkworker.NewPollerBehaviorAutoscaling(sdkworker.PollerBehaviorAutoscalingOptions{})
 	for name, tc := range map[string]struct {
 		stopped
-		newWorker maker
+		newWorker Maker
 	}{
-		"calls":                        {stopped{options: calls}, ours},
-		"calls, interrupted Run":       {stopped{options: calls}, interrupted},
+		"calls":                        {stopped{options: calls}, Ours},
+		"calls, interrupted Run":       {stopped{options: calls}, Interrupted},
 		"calls, Temporal's own worker": {stopped{options: calls}, withPlugin},
-		"calls, slow worker":           {stopped{options: slow}, ours},
-		"calls, autoscaling pollers":   {stopped{options: scaled}, ours},
-		"workflows":                    {stopped{options: sdkworker.Options{DisableEagerActivities: true}, inWorkflows: true}, ours},
-		"workflows, eager activities":  {stopped{inWorkflows: true}, ours},
+		"calls, slow worker":           {stopped{options: slow}, Ours},
+		"calls, autoscaling pollers":   {stopped{options: scaled}, Ours},
+		"workflows":                    {stopped{options: sdkworker.Options{DisableEagerActivities: true}, inWorkflows: true}, Ours},
+		"workflows, eager activities":  {stopped{inWorkflows: true}, Ours},
 		"workflows, Temporal's worker": {stopped{inWorkflows: true, mayDelay: true}, withPlugin},
-		"sessions":                     {stopped{options: sdkworker.Options{EnableSessionWorker: true}, inSessions: true, mayDelay: true}, ours},
+		"sessions":                     {stopped{options: sdkworker.Options{EnableSessionWorker: true}, inSessions: true, mayDelay: true}, Ours},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, rounds := Client(t), *stops
