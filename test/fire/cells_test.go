@@ -169,6 +169,10 @@ func (c *cell) setup() setup {
 		if c.waitsForLimit() { // to its end, of which the answer gets a tenth
 			s.CallTimeout = 8 * time.Second
 		}
+	case reset:
+		// A body that is lost before it hears of the reset has had its retries: a
+		// machine that is slow must not lose it.
+		s.Heartbeat = 4 * heartbeat
 	case killedInside:
 		s.Body = bodyKills
 	case ignores:

@@ -1,6 +1,7 @@
 package fire
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -48,6 +49,7 @@ type setup struct {
 	InPlace        time.Duration
 	AttemptTimeout time.Duration
 	CallTimeout    time.Duration
+	Heartbeat      time.Duration // zero is heartbeat
 	StopTimeout    time.Duration
 	Body           body
 	// Limit tells that every attempt requires the one unit of a limit.
@@ -101,7 +103,7 @@ func (s *setup) definition() definition {
 			Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter,
 		},
 		AttemptTimeout: s.AttemptTimeout, CallTimeout: s.CallTimeout,
-		HeartbeatTimeout: heartbeat, TaskQueue: s.Queue,
+		HeartbeatTimeout: cmp.Or(s.Heartbeat, heartbeat), TaskQueue: s.Queue,
 	}
 	if s.Limit {
 		o.Limits, o.Requires = limits.Worker(limits.Resource(unit, 1)), limits.Units{unit: 1}
