@@ -164,15 +164,16 @@ func (c *cell) setup() setup {
 		return s
 	}
 	switch c.event {
+	case cancellation:
+		s.Heartbeat = patient
 	case callTimeout:
+		s.Heartbeat = patient
 		s.CallTimeout = 3 * time.Second
 		if c.waitsForLimit() { // to its end, of which the answer gets a tenth
 			s.CallTimeout = 8 * time.Second
 		}
 	case reset:
-		// A body that is lost before it hears of the reset has had its retries: a
-		// machine that is slow must not lose it.
-		s.Heartbeat = 4 * heartbeat
+		s.Heartbeat = patient
 	case killedInside:
 		s.Body = bodyKills
 	case ignores:

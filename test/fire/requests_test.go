@@ -62,7 +62,12 @@ func requestCells(retries int) []cell {
 		if retries > 0 {
 			unsure(add(e, atRecord, endsBurnt))
 		}
-		add(e, atHandBack, endsBurnt).mayBeLost = retries == 0
+		atEnd := add(e, atHandBack, endsBurnt)
+		atEnd.mayBeLost = retries == 0
+		if e == lostSilent || e == answerSilent {
+			// The server may give the next server attempt to a poll that hears nothing.
+			atEnd.atLeast = 1
+		}
 	}
 	return all
 }

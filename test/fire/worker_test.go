@@ -36,7 +36,10 @@ func TestMain(m *testing.M) {
 // heartbeat is the heartbeat timeout; an outage is well past it.
 const (
 	heartbeat = 2500 * time.Millisecond // a fifth of it is what a busy machine may be late
-	outage    = 4 * time.Second
+	// patient is that of cells in which a body must not be lost before it hears of
+	// what an operator or a caller does: it would have had its retries.
+	patient = 4 * heartbeat
+	outage  = 4 * time.Second
 )
 
 // setup is everything a worker process and its caller agree on.
