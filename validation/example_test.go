@@ -86,3 +86,21 @@ func generate() error {
 		{Attempt: 2, Verdict: retrypolicy.Refused, Reason: "no text", Result: wire.Encode(reply{"", 0.3})},
 	}, 0))
 }
+
+// A validator that finds several mistakes names them all in one reason.
+func ExampleReasons() {
+	order := func(result map[string]int, _ retrypolicy.Attempt) error {
+		var mistakes []string
+		for _, key := range []string{"items", "total"} {
+			if result[key] <= 0 {
+				mistakes = append(mistakes, fmt.Sprintf("%s: must be above 0 but is %d", key, result[key]))
+			}
+		}
+		return validation.Reasons(mistakes)
+	}
+	fmt.Println(order(map[string]int{"total": -3}, retrypolicy.Attempt{}))
+	fmt.Println(order(map[string]int{"items": 1, "total": 3}, retrypolicy.Attempt{}))
+	// Output:
+	// items: must be above 0 but is 0; total: must be above 0 but is -3
+	// <nil>
+}

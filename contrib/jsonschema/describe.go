@@ -11,8 +11,6 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
-
-	"github.com/concurry-go/concurry/internal/reason"
 )
 
 // describe says what one keyword asks for and what it got. The library's own
@@ -78,7 +76,7 @@ func size(k jsonschema.ErrorKind) string {
 	case *kind.MaxContains:
 		return bound("most", k.Want, `item that matches "contains"`, `items that match "contains"`, len(k.Got))
 	default:
-		return reason.Printable(strings.ToValidUTF8(k.LocalizedString(message.NewPrinter(language.English)), "\uFFFD"))
+		return printable(strings.ToValidUTF8(k.LocalizedString(message.NewPrinter(language.English)), "\uFFFD"))
 	}
 }
 
@@ -97,9 +95,9 @@ func compare(relation string, want, got *big.Rat) string {
 // number is, would be a fraction.
 func number(r *big.Rat) string {
 	if digits, exact := r.FloatPrec(); exact {
-		return reason.Cut(r.FloatString(digits), reason.MaxValue)
+		return cut(r.FloatString(digits), maxValue)
 	}
-	return reason.Cut(r.RatString(), reason.MaxValue)
+	return cut(r.RatString(), maxValue)
 }
 
 // oneOf lists the values of an enum.
@@ -111,7 +109,7 @@ func oneOf(want []any) string {
 	for i, v := range want {
 		texts[i] = quote(v)
 	}
-	return "one of " + reason.Cut(strings.Join(texts, ", "), reason.MaxPath)
+	return "one of " + cut(strings.Join(texts, ", "), maxPath)
 }
 
 // quote is a value as JSON.
@@ -120,7 +118,7 @@ func quote(v any) string {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return reason.Cut(fmt.Sprint(v), reason.MaxValue)
+		return cut(fmt.Sprint(v), maxValue)
 	}
-	return reason.Cut(strings.TrimSuffix(b.String(), "\n"), reason.MaxValue)
+	return cut(strings.TrimSuffix(b.String(), "\n"), maxValue)
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/concurry-go/concurry/internal/reason"
+	"github.com/concurry-go/concurry/validation"
 )
 
 // violation is what is wrong at one place of a document.
@@ -24,7 +24,7 @@ func (v *violation) place() string {
 	return pointer(v.path)
 }
 
-func (v *violation) line() string { return reason.Cut(v.place()+": "+v.what, reason.MaxLine) }
+func (v *violation) line() string { return cut(v.place()+": "+v.what, maxLine) }
 
 // reasonOf joins violations, in the order of their paths, as far as there is
 // room. The library finds them in the order of Go's maps, which is none.
@@ -34,12 +34,15 @@ func reasonOf(all []violation) string {
 	for i := range all {
 		lines = append(lines, all[i].line())
 	}
-	return reason.Join(lines)
+	if err := validation.Reasons(lines); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func sortByPath(all []violation) {
 	slices.SortFunc(all, func(a, b violation) int {
-		return cmp.Or(slices.CompareFunc(a.path, b.path, reason.CompareTokens), cmp.Compare(a.at, b.at), cmp.Compare(a.what, b.what))
+		return cmp.Or(slices.CompareFunc(a.path, b.path, compareTokens), cmp.Compare(a.at, b.at), cmp.Compare(a.what, b.what))
 	})
 }
 
@@ -56,9 +59,9 @@ func pointer(path []string) string {
 	var b strings.Builder
 	for _, token := range path {
 		b.WriteByte('/')
-		b.WriteString(escape.Replace(reason.Printable(token)))
+		b.WriteString(escape.Replace(printable(token)))
 	}
-	return reason.Cut(b.String(), reason.MaxPath)
+	return cut(b.String(), maxPath)
 }
 
 // child is the path to a property or an item, which shares no memory with its

@@ -7,7 +7,6 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/concurry-go/concurry/internal/reason"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
@@ -65,7 +64,7 @@ type refusal struct {
 }
 
 func because(what string, err error) *refusal {
-	return &refusal{reason: reason.Cut(fmt.Sprintf("%s: %v", what, err), reason.Max), all: err}
+	return &refusal{reason: cut(fmt.Sprintf("%s: %v", what, err), validation.MaxReason), all: err}
 }
 
 func (e *refusal) Error() string { return e.reason }

@@ -8,8 +8,6 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-
-	"github.com/concurry-go/concurry/internal/reason"
 )
 
 // violations flattens the library's tree of errors, which follows the schema,
@@ -174,10 +172,10 @@ func (r *reader) place(property string) violation {
 	if len(paths) == 0 {
 		return violation{at: quote(property)}
 	}
-	slices.SortFunc(paths, func(a, b []string) int { return slices.CompareFunc(a, b, reason.CompareTokens) })
+	slices.SortFunc(paths, func(a, b []string) int { return slices.CompareFunc(a, b, compareTokens) })
 	var at string
 	for i, path := range paths {
-		if len(at) > reason.MaxPath {
+		if len(at) > maxPath {
 			break
 		}
 		if i > 0 {
@@ -185,7 +183,7 @@ func (r *reader) place(property string) violation {
 		}
 		at += pointer(path)
 	}
-	return violation{path: paths[0], at: reason.Cut(at, reason.MaxPath)}
+	return violation{path: paths[0], at: cut(at, maxPath)}
 }
 
 // index fills owners.

@@ -3,11 +3,11 @@ package opentelemetry
 import (
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/concurry-go/concurry/internal/reason"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -48,5 +48,22 @@ func SpanEvents(ctx context.Context, e retrypolicy.Event) {
 // panic's has a stack, and a span is kept in memory. Exporters refuse a whole
 // batch for a string that is not UTF-8.
 func textOf(err error) string {
-	return reason.Cut(strings.ToValidUTF8(err.Error(), "\uFFFD"), reason.Max)
+	return cut(strings.ToValidUTF8(err.Error(), "\uFFFD"), maxReason)
+}
+
+// maxReason is how many bytes of a reason are kept behind a server; it is
+// validation.MaxReason, without its package.
+const maxReason = 1 << 10
+
+// cut shortens s to at most n bytes, between two characters.
+func cut(s string, n int) string {
+	const ellipsis = "…"
+	if len(s) <= n {
+		return s
+	}
+	keep := n - len(ellipsis)
+	for keep > 0 && !utf8.RuneStart(s[keep]) {
+		keep--
+	}
+	return s[:keep] + ellipsis
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/concurry-go/concurry/internal/reason"
 	"github.com/concurry-go/concurry/retrypolicy"
+	"github.com/concurry-go/concurry/validation"
 )
 
 type (
@@ -274,7 +274,7 @@ func FuzzCheck(f *testing.F) {
 			if err != nil {
 				assert.NotEmpty(t, err.Error())
 				assert.NotContains(t, err.Error(), "cannot be validated")
-				assert.LessOrEqual(t, len(err.Error()), reason.Max)
+				assert.LessOrEqual(t, len(err.Error()), validation.MaxReason)
 				assert.True(t, errors.As(err, new(validator.ValidationErrors)))
 			}
 			text, number = "", 0

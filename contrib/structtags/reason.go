@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
-	"github.com/concurry-go/concurry/internal/reason"
+	"github.com/concurry-go/concurry/validation"
 )
 
 // field is one that fails, and what it fails.
@@ -20,22 +20,25 @@ type field struct{ path, what string }
 func (f field) line() string {
 	path := "(root)"
 	if f.path != "" {
-		path = reason.Cut(reason.Printable(f.path), reason.MaxPath)
+		path = cut(printable(f.path), maxPath)
 	}
-	return reason.Cut(path+": "+reason.Printable(f.what), reason.MaxLine)
+	return cut(path+": "+printable(f.what), maxLine)
 }
 
 // reasonOf joins fields, in the order of their paths, as far as there is room.
 // The library looks into maps in no order.
 func reasonOf(fields []field) string {
 	slices.SortFunc(fields, func(a, b field) int {
-		return cmp.Or(slices.CompareFunc(tokens(a.path), tokens(b.path), reason.CompareTokens), cmp.Compare(a.path, b.path), cmp.Compare(a.what, b.what))
+		return cmp.Or(slices.CompareFunc(tokens(a.path), tokens(b.path), compareTokens), cmp.Compare(a.path, b.path), cmp.Compare(a.what, b.what))
 	})
 	lines := make([]string, 0, len(fields))
 	for _, f := range fields {
 		lines = append(lines, f.line())
 	}
-	return reason.Join(lines)
+	if err := validation.Reasons(lines); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func tokens(path string) []string {
@@ -68,7 +71,7 @@ func describe(f validator.FieldError) string {
 	if f.Param() != "" && !strings.Contains(tag, "=") {
 		tag += "=" + f.Param()
 	}
-	return "must satisfy " + reason.Cut(tag, reason.MaxPath) + actual(f.Value())
+	return "must satisfy " + cut(tag, maxPath) + actual(f.Value())
 }
 
 // actual is what can be said of a value in a few words.
@@ -85,12 +88,12 @@ func actual(value any) string {
 		}
 		return ""
 	case reflect.String:
-		return " but is " + reason.Cut(strconv.Quote(v.String()), reason.MaxValue)
+		return " but is " + cut(strconv.Quote(v.String()), maxValue)
 	case reflect.Slice, reflect.Map, reflect.Array:
 		return fmt.Sprintf(" but has length %d", v.Len())
 	case reflect.Struct, reflect.UnsafePointer:
 		return ""
 	default:
-		return " but is " + reason.Cut(fmt.Sprint(value), reason.MaxValue)
+		return " but is " + cut(fmt.Sprint(value), maxValue)
 	}
 }
