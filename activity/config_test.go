@@ -71,7 +71,7 @@ func TestConfigurationNamesValidators(t *testing.T) {
 	n := attempts(t, d, activity.MethodOptions[string, string]{
 		RetryUntil: []validation.Validator[string]{func(string, retrypolicy.Attempt) error { always++; return nil }},
 		Validators: map[string]validation.Validator[string]{
-			"long":  validation.Check("too short", func(s string) bool { return s != "" }),
+			"long":  validation.AcceptIf("too short", func(s string) bool { return s != "" }),
 			"never": never,
 		},
 	}, nil)

@@ -106,7 +106,7 @@ func Previous(ctx context.Context) []retrypolicy.Outcome { return attempt.Previo
 // ok is false if there is none, or it was too large to keep.
 func LastRefusal[Out any](ctx context.Context) (result Out, reason string, ok bool) {
 	for _, o := range slices.Backward(Previous(ctx)) {
-		if o.Verdict == retrypolicy.Refused {
+		if o.Verdict == retrypolicy.VerdictRefused {
 			result, err := retrypolicy.ResultOf[Out](o)
 			return result, o.Reason, err == nil
 		}

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/retry"
 )
 
 // Handle is what callers need of a method or function: its name, its policy
@@ -160,9 +161,9 @@ var errNoPlugin = errors.New("NumRetries and AttemptTimeout of CallOptions, and 
 // end the call at once.
 func (p *plan) retryPolicy() *temporal.RetryPolicy {
 	if !p.engine() {
-		return p.options.Retry.Temporal()
+		return retry.Temporal(&p.options.Retry)
 	}
-	policy := p.options.Retry.Backstop()
+	policy := retry.Backstop(&p.options.Retry)
 	if p.spec.Limits.Source != nil {
 		policy.MaximumAttempts = unlimited // waits for limits are server attempts too, however many
 	}

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -62,6 +63,6 @@ func (m *method) localTimeout() time.Duration {
 		return m.options.CallTimeout
 	}
 	policy := &m.options.Retry
-	each := m.options.AttemptTimeout + time.Second + policy.LongestCeiling()
-	return time.Duration(min(float64(policy.Attempts())*float64(each), float64(retrypolicy.LongestWait)))
+	each := m.options.AttemptTimeout + time.Second + retry.LongestCeiling(policy)
+	return time.Duration(min(float64(policy.Attempts())*float64(each), float64(retrypolicy.MaxDuration)))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
@@ -252,7 +253,7 @@ func (m *method) startToClose() time.Duration {
 		}
 		return m.options.CallTimeout
 	}
-	timeout := m.options.Retry.StartToClose(m.options.AttemptTimeout, m.options.CallTimeout)
+	timeout := retry.StartToClose(&m.options.Retry, m.options.AttemptTimeout, m.options.CallTimeout)
 	if m.spec.Limits.Source != nil && timeout != m.options.CallTimeout { // a wait for limits in place
 		timeout += m.options.Retry.InPlaceWait()
 		if m.options.CallTimeout > 0 {

@@ -239,7 +239,7 @@ func checkConfigNames(configs retrypolicy.Configs, known []string) error {
 func checkTimeouts(attemptTimeout, callTimeout time.Duration) error {
 	var errs []error
 	check := func(field string, value time.Duration) {
-		if value < 0 || value > retrypolicy.LongestWait {
+		if value < 0 || value > retrypolicy.MaxDuration {
 			errs = append(errs, &retrypolicy.FieldError{Field: field, Value: value, Allowed: "must be positive, or 0 for no bound"})
 		}
 	}

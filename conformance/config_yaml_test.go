@@ -56,7 +56,7 @@ func TestConfigIsWrittenBackAsYAMLUnchanged(t *testing.T) {
 	names := rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfN(rapid.StringMatching(`[a-zA-Z:_.*-]{1,9}`), 0, 3))
 	rapid.Check(t, func(t *rapid.T) {
 		c := retrypolicy.Config{
-			NumRetries:  rapid.Ptr(rapid.IntRange(0, retrypolicy.MostRetries), true).Draw(t, "num_retries"),
+			NumRetries:  rapid.Ptr(rapid.IntRange(0, retrypolicy.MaxRetries), true).Draw(t, "num_retries"),
 			RetryOn:     names.Draw(t, "retry_on"),
 			RetryWait:   rapid.Ptr(rapid.Float64Range(1e-9, 3e7), true).Draw(t, "retry_wait"),
 			RetryJitter: rapid.Ptr(rapid.Float64Range(0, 1), true).Draw(t, "retry_jitter"),

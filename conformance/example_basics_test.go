@@ -260,8 +260,8 @@ func Example_simpleValidation() {
 
 // All validators must pass.
 func Example_multipleValidators() {
-	hasRequiredFields := validation.Check("id and name are required", func(r map[string]any) bool { return r["id"] != nil && r["name"] != nil })
-	hasValidValues := validation.Check("id must be above 0, name not empty", func(r map[string]any) bool {
+	hasRequiredFields := validation.AcceptIf("id and name are required", func(r map[string]any) bool { return r["id"] != nil && r["name"] != nil })
+	hasValidValues := validation.AcceptIf("id must be above 0, name not empty", func(r map[string]any) bool {
 		id, _ := r["id"].(float64)
 		return id > 0 && r["name"] != ""
 	})
@@ -280,7 +280,7 @@ func Example_combiningErrorsAndValidation() {
 	result, err := generate(
 		retrypolicy.Policy{NumRetries: 5, RetryOn: []retrypolicy.Filter{retrypolicy.ErrorAs[*json.SyntaxError]()}},
 		[]validation.Validator[map[string]any]{
-			validation.Check("the text is too short", func(r map[string]any) bool {
+			validation.AcceptIf("the text is too short", func(r map[string]any) bool {
 				text, _ := r["text"].(string)
 				return len(text) > 10
 			}),

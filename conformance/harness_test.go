@@ -167,7 +167,7 @@ type outcome struct {
 func (o *outcome) trace() (lines []string) {
 	for _, e := range o.events {
 		line := fmt.Sprintf("%d %s: %s", e.Number, e.Verdict, e.Decision)
-		if e.Decision == retrypolicy.Retry {
+		if e.Decision == retrypolicy.DecisionRetry {
 			line += " in " + e.Wait.String()
 		}
 		if e.Stop != "" {
@@ -184,7 +184,7 @@ func (o *outcome) trace() (lines []string) {
 // waits are the waits that were decided on.
 func (o *outcome) waits() (waits []time.Duration) {
 	for _, e := range o.events {
-		if e.Decision == retrypolicy.Retry {
+		if e.Decision == retrypolicy.DecisionRetry {
 			waits = append(waits, e.Wait)
 		}
 	}
@@ -213,7 +213,7 @@ func (c call) run(t *testing.T, e enginetest.Engine) *outcome {
 		o := c.once(t, e)
 		lost := 0
 		for _, event := range o.events {
-			if event.Verdict == retrypolicy.Lost {
+			if event.Verdict == retrypolicy.VerdictLost {
 				lost++
 			}
 		}

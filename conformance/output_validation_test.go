@@ -45,8 +45,8 @@ func TestSimpleValidation(t *testing.T) {
 		assert.Contains(t, o.refused(t).ValidationErrors[1], "out of cheese")
 		assert.Equal(t, 2, o.starts)
 	})
-	row(t, "a function of the result alone", "`validation.Check`", func(t *testing.T) {
-		v := validation.Check("no text", func(r Reply) bool { return r.Text != "" })
+	row(t, "a function of the result alone", "`validation.AcceptIf`", func(t *testing.T) {
+		v := validation.AcceptIf("no text", func(r Reply) bool { return r.Text != "" })
 		require.NoError(t, v(Reply{Text: "x"}, retrypolicy.Attempt{}))
 		require.EqualError(t, v(Reply{}, retrypolicy.Attempt{}), "no text")
 	})

@@ -124,7 +124,7 @@ func TestRetryVsCircuitBreaker(t *testing.T) {
 			return func(c *call) {
 				p.Budget = &retrypolicy.Budget{Floor: 4}
 				for range retries {
-					p.Budget.Retry(time.Now())
+					p.Budget.TryRetry(time.Now())
 				}
 				c.policy.Budget = p.Budget
 			}
@@ -137,7 +137,7 @@ func TestRetryVsCircuitBreaker(t *testing.T) {
 		require.ErrorContains(t, o.err, "attempts: retry budget: the retry budget is spent: of the last ")
 		stop, ok := retrypolicy.StopOf(o.err)
 		assert.True(t, ok)
-		assert.Equal(t, retrypolicy.StopBudget, stop)
+		assert.Equal(t, retrypolicy.StopBudget, stop.Stop)
 		assert.Equal(t, 1, call{policy: p, body: fails(errConnection), anew: spent(4)}.run(t, e).starts)
 	})
 }

@@ -143,10 +143,10 @@ func (en *entry) check(t *testing.T, e Engine) {
 	assert.Len(t, en.want, o.starts, "as many bodies as events")
 	last := o.events[len(o.events)-1]
 	switch last.Verdict {
-	case retrypolicy.Accepted:
+	case retrypolicy.VerdictAccepted:
 		require.NoError(t, o.err)
 		assert.Equal(t, Reply{Text: "good"}, o.reply)
-	case retrypolicy.Refused:
+	case retrypolicy.VerdictRefused:
 		rve := o.refused(t)
 		assert.Equal(t, o.starts, rve.Attempts)
 		assert.Equal(t, "no good", rve.ValidationErrors[len(rve.ValidationErrors)-1])
@@ -204,7 +204,7 @@ func TestBeyondTheGuide(t *testing.T) {
 		require.ErrorContains(t, o.err, ": the wait of 1h0m0s that was asked for does not fit into")
 		stop, ok := retrypolicy.StopOf(o.err)
 		assert.True(t, ok)
-		assert.Equal(t, retrypolicy.StopCallTimeout, stop)
+		assert.Equal(t, retrypolicy.StopCallTimeout, stop.Stop)
 	})
 	everywhere(t, "the same for results: a validator that asks for a delay", "`retrypolicy.After` around the refusal", func(t *testing.T, e Engine) {
 		o := call{
@@ -232,10 +232,10 @@ func TestBeyondTheGuide(t *testing.T) {
 		}.run(t, e)
 		assert.LessOrEqual(t, o.starts, 6)
 		stop, _ := retrypolicy.StopOf(o.err)
-		assert.Equal(t, retrypolicy.StopMaxElapsed, stop)
+		assert.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop)
 		require.ErrorContains(t, o.err, errConnection.Error())
 		for _, event := range o.events {
-			if event.Decision == retrypolicy.Retry {
+			if event.Decision == retrypolicy.DecisionRetry {
 				assert.LessOrEqual(t, event.Elapsed()+event.Wait, 60*time.Millisecond, "each retry was decided on in time")
 			}
 		}

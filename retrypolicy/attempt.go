@@ -68,15 +68,15 @@ func Arg[T any](a Attempt, i int) (T, bool) {
 type Verdict string
 
 const (
-	// Accepted: the body returned a result that no validator refused.
-	Accepted Verdict = "accepted"
-	// Failed: the body returned an error, or panicked.
-	Failed Verdict = "failed"
-	// Refused: the body returned a result and a validator refused it.
-	Refused Verdict = "refused"
-	// Lost: the body was started and nobody knows how it ended, since its
+	// VerdictAccepted: the body returned a result that no validator refused.
+	VerdictAccepted Verdict = "accepted"
+	// VerdictFailed: the body returned an error, or panicked.
+	VerdictFailed Verdict = "failed"
+	// VerdictRefused: the body returned a result and a validator refused it.
+	VerdictRefused Verdict = "refused"
+	// VerdictLost: the body was started and nobody knows how it ended, since its
 	// worker was shut down, killed or cut off.
-	Lost Verdict = "lost"
+	VerdictLost Verdict = "lost"
 )
 
 // Outcome is what an earlier attempt of the call left behind.

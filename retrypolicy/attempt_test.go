@@ -40,7 +40,7 @@ func TestZeroAttemptAnswersWithNothing(t *testing.T) {
 
 func TestAttemptAnswersForItsCall(t *testing.T) {
 	t.Parallel()
-	previous := []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Failed}}
+	previous := []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictFailed}}
 	a := retrypolicy.Attempt{Call: fakeCall{elapsed: time.Second, args: []any{1, "x"}, previous: previous}}
 	assert.Equal(t, time.Second, a.Elapsed())
 	assert.Equal(t, []any{1, "x"}, a.Args())
@@ -80,7 +80,7 @@ func TestResultOfDecodesARefusedResult(t *testing.T) {
 
 func TestResultOfNamesTheAttemptItCannotAnswerFor(t *testing.T) {
 	t.Parallel()
-	_, err := retrypolicy.ResultOf[int](retrypolicy.Outcome{Attempt: 3, Verdict: retrypolicy.Lost})
+	_, err := retrypolicy.ResultOf[int](retrypolicy.Outcome{Attempt: 3, Verdict: retrypolicy.VerdictLost})
 	require.ErrorIs(t, err, retrypolicy.ErrNoResult)
 	require.ErrorContains(t, err, "attempt 3")
 

@@ -43,7 +43,7 @@ const (
 
 const algorithmsAllowed = `must be "exponential", "linear", "fibonacci" or "constant"`
 
-// Ceiling implements Backoff; it saturates at LongestWait. An unknown
+// Ceiling implements Backoff; it saturates at MaxDuration. An unknown
 // algorithm, which Check refuses, is exponential.
 func (a Algorithm) Ceiling(wait time.Duration, n int) time.Duration {
 	n = max(n, 1)
@@ -84,14 +84,14 @@ func ParseAlgorithm(name string) (Algorithm, error) {
 	return a, nil
 }
 
-// times is wait·factor, at most LongestWait.
+// times is wait·factor, at most MaxDuration.
 func times(wait time.Duration, factor uint64) time.Duration {
 	if wait <= 0 {
 		return 0
 	}
 	high, low := bits.Mul64(uint64(wait), factor)
-	if high != 0 || low > uint64(LongestWait) {
-		return LongestWait
+	if high != 0 || low > uint64(MaxDuration) {
+		return MaxDuration
 	}
 	return time.Duration(low)
 }

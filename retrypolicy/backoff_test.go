@@ -80,7 +80,7 @@ func TestCustomBackoffIsCutToItsBounds(t *testing.T) {
 		assert.Zero(t, p.Ceiling(1), name)
 	}
 	p := retrypolicy.Policy{Backoff: retrypolicy.BackoffFunc(func(time.Duration, int) time.Duration { return math.MaxInt64 })}
-	assert.Equal(t, retrypolicy.LongestWait, p.Ceiling(1))
+	assert.Equal(t, retrypolicy.MaxDuration, p.Ceiling(1))
 }
 
 func TestCustomBackoffThatPanicsWaitsMaxWait(t *testing.T) {
@@ -91,7 +91,7 @@ func TestCustomBackoffThatPanicsWaitsMaxWait(t *testing.T) {
 	}
 	assert.Equal(t, 7*time.Second, p.Ceiling(1))
 	p.MaxWait = 0
-	assert.Equal(t, retrypolicy.LongestWait, p.Ceiling(1))
+	assert.Equal(t, retrypolicy.MaxDuration, p.Ceiling(1))
 }
 
 func TestCustomBackoffIsNotAskedWhereThereIsNoWait(t *testing.T) {
@@ -110,7 +110,7 @@ func TestCeilingsStayWithinTheirBoundsAndNeverShrink(t *testing.T) {
 		a, b := drawAttempt(t, "a"), drawAttempt(t, "b")
 		most := p.MaxWait
 		if most == 0 {
-			most = retrypolicy.LongestWait
+			most = retrypolicy.MaxDuration
 		}
 		for _, n := range []int{a, b, 1000, math.MaxInt} {
 			c := p.Ceiling(n)
@@ -126,16 +126,16 @@ func TestCeilingsStayWithinTheirBoundsAndNeverShrink(t *testing.T) {
 func TestAlgorithmsSaturateInsteadOfOverflowing(t *testing.T) {
 	t.Parallel()
 	for _, b := range algorithms {
-		for _, wait := range []time.Duration{1, time.Second, retrypolicy.LongestWait - 1, retrypolicy.LongestWait} {
+		for _, wait := range []time.Duration{1, time.Second, retrypolicy.MaxDuration - 1, retrypolicy.MaxDuration} {
 			last := time.Duration(0)
 			for _, n := range []int{1, 2, 62, 63, 64, 65, 92, 93, 94, 1000, math.MaxInt32, math.MaxInt} {
 				c := b.Ceiling(wait, n)
 				require.GreaterOrEqual(t, c, last, "%v of %v, attempt %d", b, wait, n)
-				require.LessOrEqual(t, c, retrypolicy.LongestWait, "%v of %v, attempt %d", b, wait, n)
+				require.LessOrEqual(t, c, retrypolicy.MaxDuration, "%v of %v, attempt %d", b, wait, n)
 				last = c
 			}
 			if b != retrypolicy.Constant {
-				assert.Equal(t, retrypolicy.LongestWait, last, "%v of %v", b, wait)
+				assert.Equal(t, retrypolicy.MaxDuration, last, "%v of %v", b, wait)
 			}
 		}
 	}

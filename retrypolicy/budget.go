@@ -64,23 +64,23 @@ func (b *Budget) check() (errs []error) {
 	if b.Floor < NoFloor {
 		errs = append(errs, &FieldError{Field: "Budget.Floor", Value: b.Floor, Allowed: fmt.Sprintf("must be positive, 0 (the default, %d) or NoFloor", DefaultBudgetFloor)})
 	}
-	if b.Window != 0 && (b.Window < budgetSlots*time.Millisecond || b.Window > LongestWait) {
-		errs = append(errs, &FieldError{Field: "Budget.Window", Value: b.Window, Allowed: fmt.Sprintf("must be from %v to %v, or 0 (the default, %v)", budgetSlots*time.Millisecond, LongestWait, DefaultBudgetWindow)})
+	if b.Window != 0 && (b.Window < budgetSlots*time.Millisecond || b.Window > MaxDuration) {
+		errs = append(errs, &FieldError{Field: "Budget.Window", Value: b.Window, Allowed: fmt.Sprintf("must be from %v to %v, or 0 (the default, %v)", budgetSlots*time.Millisecond, MaxDuration, DefaultBudgetWindow)})
 	}
 	return errs
 }
 
-// Attempt notes a call's first attempt. The engine calls it; retries are
-// noted by Retry.
-func (b *Budget) Attempt(now time.Time) {
+// NoteAttempt counts the first attempt of a call. The engine calls it, and TryRetry;
+// call both in a retry loop of your own.
+func (b *Budget) NoteAttempt(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.slot(now).attempts++
 }
 
-// Retry notes one more retry, if the budget has room for it, and tells whether
-// it has.
-func (b *Budget) Retry(now time.Time) bool {
+// TryRetry counts one more retry if the budget has room for it, and reports whether
+// it had.
+func (b *Budget) TryRetry(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	attempts, retries := b.recent(now)
@@ -100,8 +100,8 @@ func (b *Budget) Retry(now time.Time) bool {
 	return true
 }
 
-// Recent are the attempts of the window before now, and how many of them were
-// retries.
+// Recent returns how many attempts were made in the window before now, and how many
+// of them were retries.
 func (b *Budget) Recent(now time.Time) (attempts, retries int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,10 +136,4 @@ func (b *Budget) tenth(now time.Time) int64 {
 		window = DefaultBudgetWindow
 	}
 	return now.UnixNano() / int64(window/budgetSlots)
-}
-
-// Describe says how much of the budget is spent.
-func (b *Budget) Describe(now time.Time) string {
-	attempts, retries := b.Recent(now)
-	return fmt.Sprintf("the retry budget is spent: of the last %d attempts %d were retries", attempts, retries)
 }

@@ -19,24 +19,23 @@ func TestBudgetAllowsItsShareOfRecentAttempts(t *testing.T) {
 	t.Parallel()
 	b := &retrypolicy.Budget{Share: 0.25, Floor: retrypolicy.NoFloor}
 	for range 9 {
-		b.Attempt(morning)
+		b.NoteAttempt(morning)
 	}
 	granted := 0
-	for b.Retry(morning) {
+	for b.TryRetry(morning) {
 		granted++
 	}
 	attempts, retries := b.Recent(morning)
 	assert.Equal(t, 3, granted, "3 of 12 are a quarter")
 	assert.Equal(t, []int{12, 3}, []int{attempts, retries})
-	assert.Equal(t, "the retry budget is spent: of the last 12 attempts 3 were retries", b.Describe(morning))
 }
 
 func TestBudgetHasAFloor(t *testing.T) {
 	t.Parallel()
 	var b retrypolicy.Budget
-	b.Attempt(morning)
+	b.NoteAttempt(morning)
 	granted := 0
-	for b.Retry(morning) {
+	for b.TryRetry(morning) {
 		granted++
 	}
 	assert.Equal(t, retrypolicy.DefaultBudgetFloor, granted, "although nearly all attempts are retries")
@@ -45,13 +44,13 @@ func TestBudgetHasAFloor(t *testing.T) {
 func TestBudgetForgetsWhatIsOlderThanItsWindow(t *testing.T) {
 	t.Parallel()
 	b := &retrypolicy.Budget{Floor: 1, Window: time.Second}
-	require.True(t, b.Retry(morning))
-	require.False(t, b.Retry(morning.Add(900*time.Millisecond)))
-	require.True(t, b.Retry(morning.Add(time.Second)))
-	require.False(t, b.Retry(morning.Add(time.Second)))
-	require.True(t, b.Retry(morning.Add(time.Hour)))
-	require.NotPanics(t, func() { b.Retry(morning) }, "a clock that was set back")
-	require.NotPanics(t, func() { b.Retry(time.Unix(-100, 0)) })
+	require.True(t, b.TryRetry(morning))
+	require.False(t, b.TryRetry(morning.Add(900*time.Millisecond)))
+	require.True(t, b.TryRetry(morning.Add(time.Second)))
+	require.False(t, b.TryRetry(morning.Add(time.Second)))
+	require.True(t, b.TryRetry(morning.Add(time.Hour)))
+	require.NotPanics(t, func() { b.TryRetry(morning) }, "a clock that was set back")
+	require.NotPanics(t, func() { b.TryRetry(time.Unix(-100, 0)) })
 }
 
 // Whatever happens when: a retry that is granted is within the share, or the
@@ -75,10 +74,10 @@ func TestBudgetIsNeverExceeded(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 300).Draw(t, "pause ms")) * time.Millisecond)
 			if rapid.Bool().Draw(t, "a call begins") {
-				b.Attempt(now)
+				b.NoteAttempt(now)
 				continue
 			}
-			granted := b.Retry(now)
+			granted := b.TryRetry(now)
 			attempts, retries := b.Recent(now)
 			within := retries <= floor || float64(retries) <= b.Share*float64(attempts)
 			if granted {
@@ -97,8 +96,8 @@ func TestBudgetIsSafeForConcurrentUse(t *testing.T) {
 	for range 8 {
 		done.Go(func() {
 			for range 1000 {
-				b.Attempt(morning)
-				b.Retry(morning)
+				b.NoteAttempt(morning)
+				b.TryRetry(morning)
 				b.Recent(morning)
 			}
 		})
@@ -129,10 +128,10 @@ func TestBudgetHoldsAfterTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	b, now, granted := &retrypolicy.Budget{Floor: 3}, time.Now(), 0
 	for i := range 10 {
-		b.Attempt(now.Add(time.Hour + time.Duration(i)*time.Second))
+		b.NoteAttempt(now.Add(time.Hour + time.Duration(i)*time.Second))
 	}
 	for range 1000 {
-		if b.Retry(now) {
+		if b.TryRetry(now) {
 			granted++
 		}
 	}

@@ -1,10 +1,6 @@
 package retrypolicy
 
-import (
-	"errors"
-	"fmt"
-	"time"
-)
+import "time"
 
 // Case is what a policy does with errors of one kind: its own retries, backoff
 // and waits, for a service that asks for patience when it is overloaded and is
@@ -37,7 +33,7 @@ type Case struct {
 	// Wait is the base wait. Zero means DefaultWait; NoWait means none.
 	Wait time.Duration
 
-	// MaxWait caps every computed wait. Zero means LongestWait.
+	// MaxWait caps every computed wait. Zero means MaxDuration.
 	MaxWait time.Duration
 
 	// Jitter spreads the waits. The zero value is FullJitter.
@@ -55,38 +51,4 @@ func (c *Case) check(prefix string) (errs []error) {
 		errs = append(errs, &FieldError{Field: prefix + "On", Value: "nil", Allowed: filterAllowed})
 	}
 	return append(errs, c.curve().checkCurve(prefix)...)
-}
-
-// CaseOf is for the engine: the index of the first case that err is of, outcome
-// of a; -1 if it is of none, and the policy's own numbers and filters hold. The
-// second result reports filters that panicked, each of which counted as no.
-func (p *Policy) CaseOf(err error, a Attempt) (int, error) {
-	var problems error
-	for i := range p.Cases {
-		yes, problem := ask(p.Cases[i].On, err, a)
-		if problem != nil {
-			problems = errors.Join(problems, fmt.Errorf("Cases[%d].On %w", i, problem))
-		}
-		if yes {
-			return i, problems
-		}
-	}
-	return -1, problems
-}
-
-// CaseDelay is for the engine: the wait after the n-th error (from 1) of Cases[i], jitter
-// applied; see Delay.
-func (p *Policy) CaseDelay(i, n int, random func(n int64) int64) time.Duration {
-	return p.Cases[i].curve().Delay(n, random)
-}
-
-// LongestCeiling is for the engine: it bounds every wait of a call, by the
-// ceiling of one retry more than there are, of the policy itself or of a case.
-func (p *Policy) LongestCeiling() time.Duration {
-	longest := p.Ceiling(p.NumRetries + 1)
-	for i := range p.Cases {
-		c := p.Cases[i].curve()
-		longest = max(longest, c.Ceiling(c.NumRetries+1))
-	}
-	return longest
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -42,7 +43,7 @@ func TestFirstCaseThatMatchesIsTheErrors(t *testing.T) {
 		io.ErrUnexpectedEOF:                       -1,
 		retrypolicy.After(errNoCredit, time.Hour): 0,
 	} {
-		got, problem := p.CaseOf(err, retrypolicy.Attempt{})
+		got, problem := retry.CaseOf(&p, err, retrypolicy.Attempt{})
 		require.NoError(t, problem)
 		assert.Equal(t, want, got, "%v", err)
 	}
@@ -52,13 +53,13 @@ func TestCaseWaitsByItsOwnCurve(t *testing.T) {
 	t.Parallel()
 	p := withCases()
 	for n, want := range []time.Duration{5 * time.Second, 10 * time.Second, 15 * time.Second} {
-		assert.Equal(t, want, p.CaseDelay(1, n+1, highest))
+		assert.Equal(t, want, retry.CaseDelay(&p, 1, n+1, highest))
 	}
-	assert.Equal(t, time.Millisecond, p.CaseDelay(2, 1, highest), "exponential from one second, cut")
-	assert.Equal(t, 55*time.Second, p.LongestCeiling(), "the slowest case, and one retry more")
+	assert.Equal(t, time.Millisecond, retry.CaseDelay(&p, 2, 1, highest), "exponential from one second, cut")
+	assert.Equal(t, 55*time.Second, retry.LongestCeiling(&p), "the slowest case, and one retry more")
 	assert.Equal(t, 1+2+10+1, p.Attempts())
-	assert.EqualValues(t, 14, p.Temporal().MaximumAttempts)
-	assert.Equal(t, 55*time.Second, p.Temporal().MaximumInterval)
+	assert.EqualValues(t, 14, retry.Temporal(&p).MaximumAttempts)
+	assert.Equal(t, 55*time.Second, retry.Temporal(&p).MaximumInterval)
 }
 
 func TestCaseWhoseFilterPanicsIsNotTheErrors(t *testing.T) {
@@ -67,7 +68,7 @@ func TestCaseWhoseFilterPanicsIsNotTheErrors(t *testing.T) {
 		{On: func(error, retrypolicy.Attempt) bool { panic("out of cheese") }},
 		{On: retrypolicy.ErrorIs(io.EOF)},
 	}}
-	got, problem := p.CaseOf(io.EOF, retrypolicy.Attempt{})
+	got, problem := retry.CaseOf(&p, io.EOF, retrypolicy.Attempt{})
 	assert.Equal(t, 1, got)
 	require.ErrorContains(t, problem, "Cases[0].On panicked: out of cheese")
 }
@@ -82,7 +83,7 @@ func TestCheckNamesTheFieldOfTheCase(t *testing.T) {
 		`Cases[1].Wait -2ns: must be positive`:                        {On: on, Wait: -2},
 		`Cases[1].MaxWait -1ns: must be positive`:                     {On: on, MaxWait: -1},
 		`Cases[1].Jitter 77: must be FullJitter`:                      {On: on, Jitter: 77},
-		`Cases "1000000 retries": must allow at most 1000000 retries`: {On: on, NumRetries: retrypolicy.MostRetries},
+		`Cases "1000000 retries": must allow at most 1000000 retries`: {On: on, NumRetries: retrypolicy.MaxRetries},
 	} {
 		p := retrypolicy.Policy{NumRetries: 1, Cases: []retrypolicy.Case{{On: on}, c}}
 		require.ErrorContains(t, p.Check(), want)
@@ -95,7 +96,7 @@ func TestCheckNamesTheFieldOfTheCase(t *testing.T) {
 func TestCasesAreBounded(t *testing.T) {
 	t.Parallel()
 	p := retrypolicy.Policy{}
-	for range retrypolicy.MostCases + 1 {
+	for range retrypolicy.MaxCases + 1 {
 		p.Cases = append(p.Cases, retrypolicy.Case{On: retrypolicy.ErrorIs(io.EOF)})
 	}
 	require.EqualError(t, p.Check(), `Cases "1001 of them": must be at most 1000`)

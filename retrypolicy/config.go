@@ -95,8 +95,8 @@ func (c Config) Over(p Policy, filters map[string]Filter) (Policy, error) {
 	}
 	if c.NumRetries != nil {
 		p.NumRetries = *c.NumRetries
-		if p.NumRetries < 0 || p.NumRetries > MostRetries {
-			bad("num_retries", p.NumRetries, fmt.Sprintf("must be from 0 to %d", MostRetries))
+		if p.NumRetries < 0 || p.NumRetries > MaxRetries {
+			bad("num_retries", p.NumRetries, fmt.Sprintf("must be from 0 to %d", MaxRetries))
 		}
 	}
 	if len(c.RetryOn) > 0 {
@@ -128,8 +128,8 @@ func (c Config) Over(p Policy, filters map[string]Filter) (Policy, error) {
 		if s.value == nil {
 			continue
 		}
-		if math.IsNaN(*s.value) || *s.value <= 0 || *s.value > LongestWait.Seconds() {
-			bad(s.key, *s.value, fmt.Sprintf("must be seconds above 0 and at most %.0f", LongestWait.Seconds()))
+		if math.IsNaN(*s.value) || *s.value <= 0 || *s.value > MaxDuration.Seconds() {
+			bad(s.key, *s.value, fmt.Sprintf("must be seconds above 0 and at most %.0f", MaxDuration.Seconds()))
 			continue
 		}
 		*s.field = max(time.Duration(*s.value*float64(time.Second)), 1)

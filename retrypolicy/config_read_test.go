@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -26,7 +27,7 @@ func configs() *rapid.Generator[retrypolicy.Config] {
 	names := rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfN(rapid.StringMatching(`[a-zA-Z:_.*-]{1,9}`), 0, 3))
 	return rapid.Custom(func(t *rapid.T) retrypolicy.Config {
 		return retrypolicy.Config{
-			NumRetries:      rapid.Ptr(rapid.IntRange(0, retrypolicy.MostRetries), true).Draw(t, "num_retries"),
+			NumRetries:      rapid.Ptr(rapid.IntRange(0, retrypolicy.MaxRetries), true).Draw(t, "num_retries"),
 			RetryOn:         names.Draw(t, "retry_on"),
 			RetryAlgorithm:  rapid.SampledFrom([]string{"", "exponential", "linear", "fibonacci", "constant"}).Draw(t, "retry_algorithm"),
 			RetryWait:       seconds.Draw(t, "retry_wait"),
@@ -145,13 +146,13 @@ func TestConfigTunesAPolicyKeyByKey(t *testing.T) {
 	assert.Equal(t, 7, p.NumRetries)
 	assert.Equal(t, retrypolicy.Fibonacci, p.Backoff)
 	assert.Equal(t, retrypolicy.NoJitter, p.Jitter)
-	yes, _ := p.Retries(io.EOF, retrypolicy.Attempt{})
+	yes, _ := retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.True(t, yes, "the filters are those that were declared")
 
 	p, err = decode(t, `{"retry_on": "none", "retry_jitter": 0.5}`).Over(declared, filters)
 	require.NoError(t, err)
 	assert.Equal(t, retrypolicy.FullJitter, p.Jitter)
-	yes, _ = p.Retries(io.EOF, retrypolicy.Attempt{})
+	yes, _ = retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.False(t, yes)
 	assert.Len(t, declared.RetryOn, 1)
 
@@ -178,7 +179,7 @@ func TestEmptyListOfAMethodStandsForItsOwn(t *testing.T) {
 		p, wrong := all.For(method).Over(declared, filters)
 		require.NoError(t, wrong)
 		assert.Equal(t, 3, p.NumRetries, method)
-		yes, _ := p.Retries(err, retrypolicy.Attempt{})
+		yes, _ := retry.Wanted(&p, err, retrypolicy.Attempt{})
 		return yes
 	}
 	assert.True(t, retries("A", io.EOF))
@@ -336,7 +337,7 @@ func checkConfig(t *testing.T, c retrypolicy.Config) {
 		t.Fatalf("a policy that Check refuses: %v", err)
 	}
 	for _, n := range []int{1, 2, p.Attempts(), math.MaxInt} {
-		if d := p.Delay(n, highest); d < 0 || d > retrypolicy.LongestWait {
+		if d := p.Delay(n, highest); d < 0 || d > retrypolicy.MaxDuration {
 			t.Fatalf("wait %v after attempt %d", d, n)
 		}
 	}

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"go.temporal.io/sdk/temporal"
-
 	"github.com/concurry-go/concurry/internal/chain"
+	"github.com/concurry-go/concurry/internal/marks"
 )
 
 // Permanent marks err as not to be retried, whatever the policy says. The mark
@@ -19,43 +18,18 @@ func Permanent(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &permanentError{mark{err}}
+	return &marks.Permanent{Err: err}
 }
 
 // After marks err with the delay to wait before the next attempt, if the
 // policy retries it: for a server that says when to come back. The delay is
-// taken as it is, without backoff, jitter or MaxWait, up to LongestWait; zero and
+// taken as it is, without backoff, jitter or MaxWait, up to MaxDuration; zero and
 // less mean at once. After(nil, d) is nil.
 func After(err error, delay time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &afterError{mark: mark{err}, delay: max(delay, 0)}
-}
-
-// mark is an error that adds nothing to the one it wraps.
-type mark struct{ err error }
-
-func (m mark) Error() string { return m.err.Error() }
-func (m mark) Unwrap() error { return m.err }
-func (m mark) marked() error { return m.err }
-
-type permanentError struct{ mark }
-
-type afterError struct {
-	mark
-	delay time.Duration
-}
-
-// Unmark returns err without the marks of Permanent and After around it.
-func Unmark(err error) error {
-	for {
-		m, ok := err.(interface{ marked() error })
-		if !ok {
-			return err
-		}
-		err = m.marked()
-	}
+	return &marks.After{Err: err, Delay: max(delay, 0)}
 }
 
 // IsPermanent reports whether err carries the mark of Permanent, or is (or
@@ -65,10 +39,10 @@ func IsPermanent(err error) bool {
 	permanent, decided := false, false
 	walkCall(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *permanentError:
+		case *marks.Permanent:
 			permanent = true
 			return chain.Stop
-		case *temporal.ApplicationError:
+		case chain.ApplicationError:
 			if !decided { // the first one decides
 				permanent, decided = e.NonRetryable(), true
 			}
@@ -83,9 +57,9 @@ func IsPermanent(err error) bool {
 func walkCall(err error, visit func(error) chain.Step) {
 	chain.Walk(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *StopError, *callEndError:
+		case *StopError, *marks.CallEnd:
 			return chain.Skip
-		case *temporal.ApplicationError:
+		case chain.ApplicationError:
 			if stopOf(e) != nil {
 				return chain.Skip
 			}
@@ -96,17 +70,17 @@ func walkCall(err error, visit func(error) chain.Step) {
 
 // DelayOf returns the delay err asks for: the one of After, the NextRetryDelay
 // of a Temporal application error, or what the RetryAfter method of an error in
-// the chain returns, where that is above zero; at most LongestWait. ok reports
+// the chain returns, where that is above zero; at most MaxDuration. ok reports
 // whether it does. What the end of another call that the method made has asked
 // for does not count, but for RetryAfter methods.
 func DelayOf(err error) (delay time.Duration, ok bool) {
 	var told, app, header time.Duration = -1, -1, -1
 	walkCall(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *afterError:
-			told = e.delay
+		case *marks.After:
+			told = e.Delay
 			return chain.Stop
-		case *temporal.ApplicationError:
+		case chain.ApplicationError:
 			if app < 0 {
 				app = e.NextRetryDelay()
 			}
@@ -114,10 +88,10 @@ func DelayOf(err error) (delay time.Duration, ok bool) {
 		return chain.Next
 	})
 	if told >= 0 {
-		return min(told, LongestWait), true
+		return min(told, MaxDuration), true
 	}
 	if app > 0 {
-		return min(app, LongestWait), true
+		return min(app, MaxDuration), true
 	}
 	chain.Walk(err, func(err error) chain.Step {
 		if c, ok := err.(carrier); ok { //nolint:errorlint // the chain is walked here
@@ -126,7 +100,7 @@ func DelayOf(err error) (delay time.Duration, ok bool) {
 		}
 		return chain.Next
 	})
-	return min(max(header, 0), LongestWait), header > 0
+	return min(max(header, 0), MaxDuration), header > 0
 }
 
 // carrier is an error that knows when to come back.
@@ -167,7 +141,7 @@ func AfterHeader(err error, h http.Header) error {
 func retryAfterHeader(h http.Header) (time.Duration, bool) {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(min(seconds, uint64(LongestWait/time.Second))) * time.Second, true
+		return time.Duration(min(seconds, uint64(MaxDuration/time.Second))) * time.Second, true
 	}
 	date, err := http.ParseTime(value)
 	if err != nil {
@@ -177,5 +151,5 @@ func retryAfterHeader(h http.Header) (time.Duration, bool) {
 	if err != nil {
 		now = time.Now()
 	}
-	return min(max(date.Sub(now), 0), LongestWait), true
+	return min(max(date.Sub(now), 0), MaxDuration), true
 }

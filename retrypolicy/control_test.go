@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -21,7 +22,7 @@ func TestMarksOfNoErrorAreNoError(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, retrypolicy.Permanent(nil))
 	require.NoError(t, retrypolicy.After(nil, time.Second))
-	require.NoError(t, retrypolicy.Unmark(nil))
+	require.NoError(t, marks.Unmark(nil))
 	assert.False(t, retrypolicy.IsPermanent(nil))
 	_, ok := retrypolicy.DelayOf(nil)
 	assert.False(t, ok)
@@ -47,10 +48,10 @@ func TestUnmarkTakesOffTheOutermostMarksOnly(t *testing.T) {
 	t.Parallel()
 	original := errors.New("original")
 	marked := retrypolicy.After(retrypolicy.Permanent(retrypolicy.After(original, 1)), 2)
-	assert.Same(t, original, retrypolicy.Unmark(marked))
-	assert.Same(t, original, retrypolicy.Unmark(original))
+	assert.Same(t, original, marks.Unmark(marked))
+	assert.Same(t, original, marks.Unmark(original))
 	wrapped := fmt.Errorf("x: %w", marked)
-	assert.Same(t, wrapped, retrypolicy.Unmark(wrapped), "what stands around a mark stays")
+	assert.Same(t, wrapped, marks.Unmark(wrapped), "what stands around a mark stays")
 }
 
 func TestIsPermanent(t *testing.T) {
@@ -95,7 +96,7 @@ func TestDelayOf(t *testing.T) {
 		{"After, wrapped", fmt.Errorf("x: %w", retrypolicy.After(io.EOF, 3*time.Second)), 3 * time.Second, true},
 		{"After of nothing is at once", retrypolicy.After(io.EOF, 0), 0, true},
 		{"After of a negative delay is at once", retrypolicy.After(io.EOF, math.MinInt64), 0, true},
-		{"no wait is longer than the longest", retrypolicy.After(io.EOF, math.MaxInt64), retrypolicy.LongestWait, true},
+		{"no wait is longer than the longest", retrypolicy.After(io.EOF, math.MaxInt64), retrypolicy.MaxDuration, true},
 		{"the outermost After wins", retrypolicy.After(retrypolicy.After(io.EOF, 1), 2), 2, true},
 		{"application error", app(4 * time.Second), 4 * time.Second, true},
 		{"application error, wrapped", fmt.Errorf("x: %w", app(4*time.Second)), 4 * time.Second, true},
@@ -147,12 +148,12 @@ func TestAfterHeaderReadsSecondsAndDates(t *testing.T) {
 	}{
 		{"120", "", 2 * time.Minute, true},
 		{" 0 ", "", 0, true},
-		{"99999999999999999999999", "", retrypolicy.LongestWait, true},
+		{"99999999999999999999999", "", retrypolicy.MaxDuration, true},
 		{later, date, 90 * time.Second, true},
 		{date, later, 0, true},
 		{"Sunday, 06-Nov-94 08:51:07 GMT", date, 90 * time.Second, true},
 		{"Sun Nov  6 08:51:07 1994", date, 90 * time.Second, true},
-		{"Fri, 31 Dec 9999 23:59:59 GMT", date, retrypolicy.LongestWait, true},
+		{"Fri, 31 Dec 9999 23:59:59 GMT", date, retrypolicy.MaxDuration, true},
 		{date, "", 0, true}, // long past, by this machine's clock
 		{"", date, 0, false},
 		{"-1", date, 0, false},
@@ -191,7 +192,7 @@ func FuzzAfterHeader(f *testing.F) {
 	f.Add("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT")
 	f.Fuzz(func(t *testing.T, retryAfter, date string) {
 		err := retrypolicy.AfterHeader(io.EOF, http.Header{"Retry-After": {retryAfter}, "Date": {date}})
-		if d, _ := retrypolicy.DelayOf(err); d < 0 || d > retrypolicy.LongestWait {
+		if d, _ := retrypolicy.DelayOf(err); d < 0 || d > retrypolicy.MaxDuration {
 			t.Fatalf("%q is %v", retryAfter, d)
 		}
 	})

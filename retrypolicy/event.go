@@ -10,12 +10,12 @@ import (
 type Decision string
 
 const (
-	// Accept: the attempt's result is the call's.
-	Accept Decision = "accept"
-	// Retry: another attempt follows after Event.Wait.
-	Retry Decision = "retry"
-	// GiveUp: the call ends with an error; Event.Stop says why.
-	GiveUp Decision = "give up"
+	// DecisionAccept: the attempt's result is the call's.
+	DecisionAccept Decision = "accept"
+	// DecisionRetry: another attempt follows after Event.Wait.
+	DecisionRetry Decision = "retry"
+	// DecisionGiveUp: the call ends with an error; Event.Stop says why.
+	DecisionGiveUp Decision = "give up"
 )
 
 // Event is one attempt that has ended, and what was decided about it.
@@ -29,15 +29,15 @@ type Event struct {
 	// name of its Go error type, as in Outcome.
 	ErrorType string
 	// Err is the error of a failed attempt, the validator's of a refused one,
-	// and says what is known of a lost one. Nil if Decision is Accept.
+	// and says what is known of a lost one. Nil if Decision is DecisionAccept.
 	Err error
 	// Decision is what comes next.
 	Decision Decision
 	// Wait is how long the engine waits before the next attempt.
 	Wait time.Duration
-	// OnServer tells that the Temporal server does the waiting, for a Retry.
+	// OnServer tells that the Temporal server does the waiting, for a DecisionRetry.
 	OnServer bool
-	// Stop is why there is no further attempt, for GiveUp.
+	// Stop is why there is no further attempt, for DecisionGiveUp.
 	Stop Stop
 	// Execution is the activity that the call is; zero for calls in this process.
 	Execution Execution
@@ -90,9 +90,9 @@ func LogTo(l *slog.Logger) Observer {
 			attrs = append(attrs, slog.String("reason", e.Err.Error()))
 		}
 		switch e.Decision {
-		case Retry:
+		case DecisionRetry:
 			attrs = append(attrs, slog.Duration("wait", e.Wait), slog.Bool("on_server", e.OnServer))
-		case GiveUp:
+		case DecisionGiveUp:
 			attrs = append(attrs, slog.String("stop", string(e.Stop)))
 		}
 		logger.LogAttrs(ctx, level, e.Message(), append(attrs, e.Execution.attrs()...)...)
@@ -101,9 +101,9 @@ func LogTo(l *slog.Logger) Observer {
 
 func (e *Event) level() slog.Level {
 	switch e.Decision {
-	case Accept:
+	case DecisionAccept:
 		return slog.LevelDebug
-	case Retry:
+	case DecisionRetry:
 		return slog.LevelWarn
 	default:
 		return slog.LevelError
@@ -123,9 +123,9 @@ func (x *Execution) attrs() []slog.Attr {
 // Message says in a few words what became of the attempt, and what comes next.
 func (e *Event) Message() string {
 	switch e.Decision {
-	case Accept:
+	case DecisionAccept:
 		return "attempt accepted"
-	case Retry:
+	case DecisionRetry:
 		return "attempt " + string(e.Verdict) + ", retrying"
 	default:
 		return "attempt " + string(e.Verdict) + ", giving up"

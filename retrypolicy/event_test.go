@@ -25,9 +25,9 @@ func TestLogHasOneRecordPerDecision(t *testing.T) {
 		},
 	})))
 	a := retrypolicy.Attempt{Number: 2, Method: "LLM.Generate", Call: fakeCall{elapsed: 3 * time.Second}}
-	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Accepted, Decision: retrypolicy.Accept})
-	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Failed, Err: errors.New("reset"), Decision: retrypolicy.Retry, Wait: time.Minute, OnServer: true})
-	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Refused, Err: errors.New("too short"), Decision: retrypolicy.GiveUp, Stop: retrypolicy.StopSpent})
+	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictAccepted, Decision: retrypolicy.DecisionAccept})
+	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictFailed, Err: errors.New("reset"), Decision: retrypolicy.DecisionRetry, Wait: time.Minute, OnServer: true})
+	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictRefused, Err: errors.New("too short"), Decision: retrypolicy.DecisionGiveUp, Stop: retrypolicy.StopSpent})
 	assert.Equal(t, `level=DEBUG msg="attempt accepted" method=LLM.Generate attempt=2 verdict=accepted elapsed=3s
 level=WARN msg="attempt failed, retrying" method=LLM.Generate attempt=2 verdict=failed elapsed=3s reason=reset wait=1m0s on_server=true
 level=ERROR msg="attempt refused, giving up" method=LLM.Generate attempt=2 verdict=refused elapsed=3s reason="too short" stop="retries spent"
@@ -38,6 +38,6 @@ func TestLogLeavesOutWhatItsLevelLeavesOut(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := retrypolicy.LogTo(slog.New(slog.NewTextHandler(&out, nil)))
-	log(t.Context(), retrypolicy.Event{Decision: retrypolicy.Accept})
+	log(t.Context(), retrypolicy.Event{Decision: retrypolicy.DecisionAccept})
 	assert.Empty(t, out.String())
 }

@@ -25,14 +25,16 @@ func ExampleCase() {
 		},
 	}
 	for _, err := range []error{overloaded, noCredit, errors.New("connection reset")} {
-		i, _ := policy.CaseOf(err, retrypolicy.Attempt{})
-		fmt.Println(err, "- case", i)
+		for i, c := range policy.Cases {
+			if c.On(err, retrypolicy.Attempt{}) {
+				fmt.Println(err, "- case", i)
+			}
+		}
 	}
 	fmt.Println("at most", policy.Attempts(), "attempts")
 	// Output:
 	// overloaded - case 0
 	// no credit - case 1
-	// connection reset - case -1
 	// at most 13 attempts
 }
 
@@ -45,14 +47,15 @@ func ExampleBudget() {
 
 	// The engine does this:
 	now := time.Now()
-	budget.Attempt(now)
-	budget.Attempt(now)
-	fmt.Println(budget.Retry(now), budget.Retry(now), budget.Retry(now))
-	fmt.Println(budget.Describe(now))
+	budget.NoteAttempt(now)
+	budget.NoteAttempt(now)
+	fmt.Println(budget.TryRetry(now), budget.TryRetry(now), budget.TryRetry(now))
+	attempts, retries := budget.Recent(now)
+	fmt.Println(retries, "of the last", attempts, "attempts were retries")
 	// Output:
 	// <nil>
 	// true true false
-	// the retry budget is spent: of the last 4 attempts 2 were retries
+	// 2 of the last 4 attempts were retries
 }
 
 // Wait as long as an HTTP response asks for.
@@ -113,8 +116,8 @@ func ExampleLogTo() {
 	// The engine does this:
 	observer(context.Background(), retrypolicy.Event{
 		Attempt: retrypolicy.Attempt{Number: 1, Method: "LLM.Generate"},
-		Verdict: retrypolicy.Failed, Err: errors.New("connection reset"),
-		Decision: retrypolicy.Retry, Wait: 250 * time.Millisecond,
+		Verdict: retrypolicy.VerdictFailed, Err: errors.New("connection reset"),
+		Decision: retrypolicy.DecisionRetry, Wait: 250 * time.Millisecond,
 	})
 	// Output: level=WARN msg="attempt failed, retrying" method=LLM.Generate attempt=1 verdict=failed elapsed=0s reason="connection reset" wait=250ms on_server=false
 }

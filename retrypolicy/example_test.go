@@ -123,11 +123,9 @@ func ExampleNot() {
 
 // End a call at once: another attempt would fail in the same way.
 func ExamplePermanent() {
-	policy := retrypolicy.Policy{NumRetries: 5}
 	err := retrypolicy.Permanent(errors.New("no such account"))
-	retried, _ := policy.Retries(err, retrypolicy.Attempt{Number: 1})
-	fmt.Println(err, "- retried:", retried)
-	// Output: no such account - retried: false
+	fmt.Println(err, "- permanent:", retrypolicy.IsPermanent(err))
+	// Output: no such account - permanent: true
 }
 
 // Wait as long as a server asks for, such as in an HTTP Retry-After header.

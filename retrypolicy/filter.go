@@ -2,9 +2,7 @@ package retrypolicy
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
-	"runtime/debug"
 	"slices"
 
 	"github.com/concurry-go/concurry/internal/chain"
@@ -61,36 +59,4 @@ func Not(f Filter) Filter {
 		return nil
 	}
 	return func(err error, a Attempt) bool { return !f(err, a) }
-}
-
-// Retries is for the engine: it tells whether err, the outcome of a, is one to
-// retry. The second result reports filters that panicked, each of which counted
-// as no.
-func (p *Policy) Retries(err error, a Attempt) (bool, error) {
-	if IsPermanent(err) {
-		return false, nil
-	}
-	if len(p.RetryOn) == 0 {
-		return true, nil
-	}
-	var problems error
-	for i, f := range p.RetryOn {
-		yes, problem := ask(f, err, a)
-		if problem != nil {
-			problems = errors.Join(problems, fmt.Errorf("RetryOn[%d] %w", i, problem))
-		}
-		if yes {
-			return true, problems
-		}
-	}
-	return false, problems
-}
-
-func ask(f Filter, err error, a Attempt) (yes bool, problem error) {
-	defer func() {
-		if r := recover(); r != nil {
-			yes, problem = false, fmt.Errorf("panicked: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return f(err, a), nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -77,7 +78,7 @@ func TestWithoutFiltersEveryErrorIsRetried(t *testing.T) {
 	t.Parallel()
 	for _, on := range [][]retrypolicy.Filter{nil, {}} {
 		p := retrypolicy.Policy{RetryOn: on}
-		yes, problem := p.Retries(errors.New("anything"), retrypolicy.Attempt{})
+		yes, problem := retry.Wanted(&p, errors.New("anything"), retrypolicy.Attempt{})
 		assert.True(t, yes)
 		assert.NoError(t, problem)
 	}
@@ -90,14 +91,14 @@ func TestFiltersAreAskedInOrderUntilOneSaysYes(t *testing.T) {
 		return func(error, retrypolicy.Attempt) bool { asked = append(asked, name); return answer }
 	}
 	p := retrypolicy.Policy{RetryOn: []retrypolicy.Filter{say("a", false), say("b", true), say("c", true)}}
-	yes, problem := p.Retries(io.EOF, retrypolicy.Attempt{})
+	yes, problem := retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.True(t, yes)
 	require.NoError(t, problem)
 	assert.Equal(t, []string{"a", "b"}, asked)
 
 	asked = nil
 	p.RetryOn = []retrypolicy.Filter{say("a", false), say("b", false)}
-	yes, problem = p.Retries(io.EOF, retrypolicy.Attempt{})
+	yes, problem = retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.False(t, yes)
 	require.NoError(t, problem)
 	assert.Equal(t, []string{"a", "b"}, asked)
@@ -107,19 +108,19 @@ func TestFilterThatPanicsCountsAsNoAndIsReportedWhileLaterOnesAreAsked(t *testin
 	t.Parallel()
 	boom := func(error, retrypolicy.Attempt) bool { panic("out of cheese") }
 	p := retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(fs.ErrExist), boom, retrypolicy.ErrorIs(io.EOF)}}
-	yes, problem := p.Retries(io.EOF, retrypolicy.Attempt{})
+	yes, problem := retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.True(t, yes)
 	require.ErrorContains(t, problem, "RetryOn[1] panicked: out of cheese")
 	require.ErrorContains(t, problem, "filter_test.go", "the stack says where")
 
 	p.RetryOn = []retrypolicy.Filter{boom, boom}
-	yes, problem = p.Retries(io.EOF, retrypolicy.Attempt{})
+	yes, problem = retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.False(t, yes)
 	require.ErrorContains(t, problem, "RetryOn[0] panicked")
 	require.ErrorContains(t, problem, "RetryOn[1] panicked")
 
 	p.RetryOn = []retrypolicy.Filter{retrypolicy.Not(boom)}
-	yes, _ = p.Retries(io.EOF, retrypolicy.Attempt{})
+	yes, _ = retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.False(t, yes, "Not of a filter that panics is no yes")
 }
 
@@ -131,7 +132,7 @@ func TestFiltersAreNotAskedAboutPermanentErrors(t *testing.T) {
 		fmt.Errorf("x: %w", retrypolicy.Permanent(io.EOF)),
 		temporal.NewNonRetryableApplicationError("x", "T", nil),
 	} {
-		yes, problem := p.Retries(err, retrypolicy.Attempt{})
+		yes, problem := retry.Wanted(&p, err, retrypolicy.Attempt{})
 		assert.False(t, yes, "%v", err)
 		assert.NoError(t, problem)
 	}
@@ -145,7 +146,7 @@ func TestFiltersSeeTheErrorAndTheAttempt(t *testing.T) {
 		assert.Equal(t, want, a)
 		return true
 	})}}
-	yes, _ := p.Retries(io.EOF, want)
+	yes, _ := retry.Wanted(&p, io.EOF, want)
 	assert.True(t, yes)
 }
 

@@ -20,15 +20,15 @@ func drawPolicy(t *rapid.T) retrypolicy.Policy {
 		backoffs = append(backoffs, a)
 	}
 	return retrypolicy.Policy{
-		NumRetries: rapid.IntRange(0, retrypolicy.MostRetries).Draw(t, "NumRetries"),
+		NumRetries: rapid.IntRange(0, retrypolicy.MaxRetries).Draw(t, "NumRetries"),
 		Backoff:    backoffs[rapid.IntRange(0, len(backoffs)-1).Draw(t, "Backoff")],
 		Wait: rapid.OneOf(
-			rapid.SampledFrom([]time.Duration{retrypolicy.NoWait, 0, 1, retrypolicy.LongestWait}),
-			rapid.Map(rapid.Int64Range(0, int64(retrypolicy.LongestWait)), duration),
+			rapid.SampledFrom([]time.Duration{retrypolicy.NoWait, 0, 1, retrypolicy.MaxDuration}),
+			rapid.Map(rapid.Int64Range(0, int64(retrypolicy.MaxDuration)), duration),
 		).Draw(t, "Wait"),
 		MaxWait: rapid.OneOf(
-			rapid.SampledFrom([]time.Duration{0, 1, retrypolicy.LongestWait}),
-			rapid.Map(rapid.Int64Range(0, int64(retrypolicy.LongestWait)), duration),
+			rapid.SampledFrom([]time.Duration{0, 1, retrypolicy.MaxDuration}),
+			rapid.Map(rapid.Int64Range(0, int64(retrypolicy.MaxDuration)), duration),
 		).Draw(t, "MaxWait"),
 		Jitter: rapid.OneOf(
 			rapid.SampledFrom([]retrypolicy.Jitter{retrypolicy.FullJitter, retrypolicy.NoJitter, retrypolicy.EqualJitter}),

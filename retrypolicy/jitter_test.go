@@ -80,7 +80,7 @@ func TestDelayStaysWithinWhatItsJitterPromises(t *testing.T) {
 			if p.MaxWait > 0 {
 				require.LessOrEqual(t, delay, p.MaxWait)
 			}
-			require.LessOrEqual(t, delay, retrypolicy.LongestWait)
+			require.LessOrEqual(t, delay, retrypolicy.MaxDuration)
 		}
 	})
 }

@@ -14,13 +14,13 @@ const (
 	// Temporal servers with default settings cannot retry sooner than about
 	// one second after a failure.
 	DefaultInPlace = time.Second
-	// LongestWait bounds every wait, so that no formula overflows.
-	LongestWait = 365 * 24 * time.Hour
-	// MostRetries bounds NumRetries.
-	MostRetries = 1_000_000
+	// MaxDuration bounds every wait, so that no formula overflows.
+	MaxDuration = 365 * 24 * time.Hour
+	// MaxRetries bounds NumRetries.
+	MaxRetries = 1_000_000
 
-	// MostCases bounds how many Cases a policy has.
-	MostCases = 1000
+	// MaxCases bounds how many Cases a policy has.
+	MaxCases = 1000
 
 	// NoWait as Policy.Wait retries at once.
 	NoWait time.Duration = -1
@@ -30,7 +30,7 @@ const (
 // data: copy it, compare fields, keep it in a variable. Checked by Check.
 type Policy struct {
 	// NumRetries is the number of retries after the first attempt, from 0
-	// (the default: one attempt) to MostRetries. A method's body is started
+	// (the default: one attempt) to MaxRetries. A method's body is started
 	// at most NumRetries+1 times per call; Cases add theirs.
 	NumRetries int
 
@@ -42,7 +42,7 @@ type Policy struct {
 	// means none. No other negative value is allowed.
 	Wait time.Duration
 
-	// MaxWait caps every computed wait. Zero means LongestWait. A delay asked
+	// MaxWait caps every computed wait. Zero means MaxDuration. A delay asked
 	// for by After is not capped.
 	MaxWait time.Duration
 
@@ -103,17 +103,17 @@ func (p *Policy) Check() error {
 			bad(fmt.Sprintf("RetryOn[%d]", i), "nil", filterAllowed)
 		}
 	}
-	if len(p.Cases) > MostCases {
-		bad("Cases", fmt.Sprintf("%d of them", len(p.Cases)), fmt.Sprintf("must be at most %d", MostCases))
+	if len(p.Cases) > MaxCases {
+		bad("Cases", fmt.Sprintf("%d of them", len(p.Cases)), fmt.Sprintf("must be at most %d", MaxCases))
 	}
 	for i := range p.Cases {
 		errs = append(errs, p.Cases[i].check(fmt.Sprintf("Cases[%d].", i))...)
 	}
-	if len(errs) == 0 && p.Attempts() > MostRetries+1 {
-		bad("Cases", fmt.Sprintf("%d retries", p.Attempts()-1-p.NumRetries), fmt.Sprintf("must allow at most %d retries together with NumRetries", MostRetries))
+	if len(errs) == 0 && p.Attempts() > MaxRetries+1 {
+		bad("Cases", fmt.Sprintf("%d retries", p.Attempts()-1-p.NumRetries), fmt.Sprintf("must allow at most %d retries together with NumRetries", MaxRetries))
 	}
-	if p.MaxElapsed < 0 || p.MaxElapsed > LongestWait {
-		bad("MaxElapsed", p.MaxElapsed, fmt.Sprintf("must be positive and at most %v, or 0 for no bound", LongestWait))
+	if p.MaxElapsed < 0 || p.MaxElapsed > MaxDuration {
+		bad("MaxElapsed", p.MaxElapsed, fmt.Sprintf("must be positive and at most %v, or 0 for no bound", MaxDuration))
 	}
 	if p.Budget != nil {
 		errs = append(errs, p.Budget.check()...)
@@ -129,19 +129,19 @@ func (p *Policy) checkCurve(prefix string) (errs []error) {
 	bad := func(field string, value any, allowed string) {
 		errs = append(errs, &FieldError{Field: prefix + field, Value: value, Allowed: allowed})
 	}
-	if p.NumRetries < 0 || p.NumRetries > MostRetries {
-		bad("NumRetries", p.NumRetries, fmt.Sprintf("must be from 0 (no retries) to %d", MostRetries))
+	if p.NumRetries < 0 || p.NumRetries > MaxRetries {
+		bad("NumRetries", p.NumRetries, fmt.Sprintf("must be from 0 (no retries) to %d", MaxRetries))
 	}
 	if c, ok := p.Backoff.(interface{ check() *FieldError }); ok {
 		if e := c.check(); e != nil {
 			bad(e.Field, e.Value, e.Allowed)
 		}
 	}
-	if p.Wait < 0 && p.Wait != NoWait || p.Wait > LongestWait {
-		bad("Wait", p.Wait, fmt.Sprintf("must be positive, 0 (the default, %v) or NoWait, and at most %v", DefaultWait, LongestWait))
+	if p.Wait < 0 && p.Wait != NoWait || p.Wait > MaxDuration {
+		bad("Wait", p.Wait, fmt.Sprintf("must be positive, 0 (the default, %v) or NoWait, and at most %v", DefaultWait, MaxDuration))
 	}
-	if p.MaxWait < 0 || p.MaxWait > LongestWait {
-		bad("MaxWait", p.MaxWait, fmt.Sprintf("must be positive, or 0 (the default, %v)", LongestWait))
+	if p.MaxWait < 0 || p.MaxWait > MaxDuration {
+		bad("MaxWait", p.MaxWait, fmt.Sprintf("must be positive, or 0 (the default, %v)", MaxDuration))
 	}
 	if e := p.Jitter.check(); e != nil {
 		bad(e.Field, e.Value, e.Allowed)
@@ -180,7 +180,7 @@ func (p *Policy) InPlaceWait() time.Duration {
 	case p.InPlace < 0:
 		return 0
 	default:
-		return min(p.InPlace, LongestWait)
+		return min(p.InPlace, MaxDuration)
 	}
 }
 
@@ -205,7 +205,7 @@ func ceilingOf(backoff Backoff, base time.Duration, n int) (ceiling time.Duratio
 	}
 	defer func() {
 		if recover() != nil {
-			ceiling = LongestWait
+			ceiling = MaxDuration
 		}
 	}()
 	return backoff.Ceiling(base, n)
@@ -226,13 +226,13 @@ func (p *Policy) maxWait() time.Duration {
 	if p.MaxWait > 0 {
 		return p.MaxWait
 	}
-	return LongestWait
+	return MaxDuration
 }
 
 // saturate turns a product that may be out of range into a wait.
 func saturate(f float64) time.Duration {
-	if math.IsNaN(f) || f > float64(LongestWait) {
-		return LongestWait
+	if math.IsNaN(f) || f > float64(MaxDuration) {
+		return MaxDuration
 	}
 	return time.Duration(f)
 }

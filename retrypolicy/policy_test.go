@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -23,7 +24,7 @@ func TestZeroPolicyIsValidAndMeansOneAttempt(t *testing.T) {
 	assert.Equal(t, time.Second, p.BaseWait())
 	assert.Equal(t, time.Second, p.InPlaceWait())
 	assert.Equal(t, time.Second, p.Ceiling(1))
-	yes, problem := p.Retries(io.EOF, retrypolicy.Attempt{})
+	yes, problem := retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.True(t, yes, "every error is retried")
 	assert.NoError(t, problem)
 }
@@ -41,7 +42,7 @@ func TestCheckNamesTheFieldItsValueAndWhatIsAllowed(t *testing.T) {
 		{retrypolicy.Policy{Backoff: retrypolicy.Algorithm("")}, "Backoff", `Backoff "": must be "exponential", "linear", "fibonacci" or "constant"`},
 		{retrypolicy.Policy{Backoff: retrypolicy.BackoffFunc(nil)}, "Backoff", `Backoff "BackoffFunc(nil)": must be a function, or leave Backoff unset for exponential`},
 		{retrypolicy.Policy{Wait: -2}, "Wait", "Wait -2ns: must be positive, 0 (the default, 1s) or NoWait, and at most 8760h0m0s"},
-		{retrypolicy.Policy{Wait: retrypolicy.LongestWait + 1}, "Wait", "Wait 8760h0m0.000000001s: must be positive, 0 (the default, 1s) or NoWait, and at most 8760h0m0s"},
+		{retrypolicy.Policy{Wait: retrypolicy.MaxDuration + 1}, "Wait", "Wait 8760h0m0.000000001s: must be positive, 0 (the default, 1s) or NoWait, and at most 8760h0m0s"},
 		{retrypolicy.Policy{MaxWait: -time.Second}, "MaxWait", "MaxWait -1s: must be positive, or 0 (the default, 8760h0m0s)"},
 		{retrypolicy.Policy{MaxWait: retrypolicy.NoWait}, "MaxWait", "MaxWait -1ns: must be positive, or 0 (the default, 8760h0m0s)"},
 		{retrypolicy.Policy{MaxWait: math.MaxInt64}, "MaxWait", "must be positive, or 0 (the default, 8760h0m0s)"},
@@ -84,10 +85,10 @@ func TestCheckReportsEveryMistakeAtOnce(t *testing.T) {
 func TestBoundsThemselvesAreAllowed(t *testing.T) {
 	t.Parallel()
 	for _, p := range []retrypolicy.Policy{
-		{NumRetries: retrypolicy.MostRetries},
+		{NumRetries: retrypolicy.MaxRetries},
 		{Wait: retrypolicy.NoWait},
 		{Wait: 1},
-		{Wait: retrypolicy.LongestWait, MaxWait: retrypolicy.LongestWait},
+		{Wait: retrypolicy.MaxDuration, MaxWait: retrypolicy.MaxDuration},
 		{MaxWait: 1},
 		{Jitter: retrypolicy.Proportional(1)},
 		{InPlace: math.MinInt64},
@@ -109,7 +110,7 @@ func TestDrawnPoliciesPassCheck(t *testing.T) {
 func TestInPlaceWaitAppliesItsDefault(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[time.Duration]time.Duration{
-		0: retrypolicy.DefaultInPlace, -1: 0, math.MinInt64: 0, 1: 1, time.Hour: time.Hour, math.MaxInt64: retrypolicy.LongestWait,
+		0: retrypolicy.DefaultInPlace, -1: 0, math.MinInt64: 0, 1: 1, time.Hour: time.Hour, math.MaxInt64: retrypolicy.MaxDuration,
 	} {
 		p := retrypolicy.Policy{InPlace: in}
 		assert.Equal(t, want, p.InPlaceWait(), "%d", in)

@@ -1,12 +1,13 @@
 package retrypolicy
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
-	"go.temporal.io/sdk/temporal"
-
 	"github.com/concurry-go/concurry/internal/chain"
+	"github.com/concurry-go/concurry/internal/marks"
 )
 
 // Stop is why a call ended without another attempt.
@@ -40,18 +41,15 @@ const (
 	StopCaller Stop = "caller's options"
 )
 
-// StopType is the application error type under which a StopError travels, as a
-// cause of the call's own error.
-const StopType = "RetryStopped"
+// Error returns s as a text. A Stop is an error so that errors.Is finds it in the
+// end of a call in this process, as errors.Is(err, retrypolicy.StopBudget); behind
+// the wire [StopOf] does.
+func (s Stop) Error() string { return string(s) }
 
-// LostType is the application error type of a call whose retries are spent and
-// whose last attempt left no outcome: its worker was shut down, killed or cut
-// off.
-const LostType = "AttemptLost"
-
-// IsLost tells whether err is the end of such a call, on either side of the
-// wire.
-func IsLost(err error) bool { return chain.Application(err, LostType) != nil }
+// IsLost reports whether err is the end of a call whose last attempt left no
+// outcome: its worker was shut down, killed or cut off. It works on both sides of
+// the wire.
+func IsLost(err error) bool { return chain.Application(err, marks.LostType) != nil }
 
 // StopError is the end of a call that its policy governed: why there was no
 // further attempt, and after how many. Err is the last attempt's error, whose text,
@@ -97,68 +95,69 @@ func (e *StopError) why() string {
 
 const gaveUp = "gave up after "
 
-// Explain is for the engine: text, what the last attempt's error says, and why
-// there is no further one, unless the call was never to have one.
-func (e *StopError) Explain(text string) string {
-	if e.Detail == "" && e.Stop == StopSpent && e.Attempts <= 1 {
-		return text
-	}
-	return text + "; " + e.why()
+// Is reports whether target is e's Stop, for errors.Is.
+func (e *StopError) Is(target error) bool {
+	stop, ok := target.(Stop) //nolint:errorlint // errors.Is walks the chain
+	return ok && stop == e.Stop
 }
 
-// Unwrap is the last error.
+// Unwrap returns the last error.
 func (e *StopError) Unwrap() error { return e.Err }
 
-// ToTemporal is for the engine: the error as it travels, as the first cause of
-// the call's own error, whose message says what this one knows, with cause behind
-// it. more are further details.
-func (e *StopError) ToTemporal(cause error, more ...any) error {
-	return temporal.NewApplicationErrorWithOptions("no further attempt", StopType, temporal.ApplicationErrorOptions{
-		NonRetryable: true, Cause: cause, Details: append([]any{string(e.Stop), e.Attempts, e.Detail}, more...),
-	})
-}
-
-// StopOf returns why a call ended with an error, on either side of the wire. ok
-// is false for calls that were canceled, or that no policy governed, and for a
-// method's own error that is another call's.
-func StopOf(err error) (stop Stop, ok bool) {
-	e := FindStop(err)
-	if e == nil {
-		return "", false
+// StopOf returns why the call that err is from ended, and after how many attempts,
+// on both sides of the wire: in this process, in a workflow and in a client. ok is
+// false for calls that were canceled, or that no policy governed, and for a method's
+// own error that is another call's.
+//
+// Of joined errors, such as those of a map, it returns the first. Behind the wire
+// the result has no Err.
+func StopOf(err error) (stop StopError, ok bool) {
+	if e := findStop(err); e != nil {
+		return *e, true
 	}
-	return e.Stop, true
+	return StopError{}, false
 }
 
-// FindStop is the StopError of the call that err is from, wherever that ran;
-// nil if there is none. Of joined errors, such as a map's, it is the first.
-// Behind the wire it has no Err.
-func FindStop(err error) (found *StopError) {
+func findStop(err error) (found *StopError) {
 	ofWorkflow := false // its own errors are around the call's
 	chain.Walk(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
 		case *StopError:
 			found = e
 			return chain.Stop
-		case *callEndError:
+		case *marks.CallEnd:
 			return chain.Skip
-		case *temporal.WorkflowExecutionError, *temporal.ChildWorkflowExecutionError:
-			ofWorkflow = true
-		case *temporal.ActivityError:
-			ofWorkflow = false
-		case *temporal.PanicError:
-			found = explained(e.Error())
-			return stopIf(found != nil)
-		case *temporal.ApplicationError:
+		case chain.ApplicationError:
 			if found = stopOf(e); found != nil {
 				return chain.Stop
 			}
 			if !ofWorkflow {
 				return chain.Skip // this is the call's error, and its causes are the method's
 			}
+		default:
+			switch temporalType(err) {
+			case "WorkflowExecutionError", "ChildWorkflowExecutionError":
+				ofWorkflow = true
+			case "ActivityError":
+				ofWorkflow = false
+			case "PanicError":
+				found = explained(err.Error())
+				return stopIf(found != nil)
+			}
 		}
 		return chain.Next
 	})
 	return found
+}
+
+// temporalType returns the name of err's type if that is one of Temporal's SDK. This
+// package does not import it, and not all of its errors have methods to know them by.
+func temporalType(err error) string {
+	t := reflect.TypeOf(err)
+	if t.Kind() != reflect.Pointer || t.Elem().PkgPath() != "go.temporal.io/sdk/internal" {
+		return ""
+	}
+	return t.Elem().Name()
 }
 
 func stopIf(yes bool) chain.Step {
@@ -170,12 +169,12 @@ func stopIf(yes bool) chain.Step {
 
 // stopOf is the StopError that came with app, as itself or its first cause; nil
 // if there is none.
-func stopOf(app *temporal.ApplicationError) *StopError {
+func stopOf(app chain.ApplicationError) *StopError {
 	if e := traveled(app); e != nil {
 		return e
 	}
-	cause, ok := app.Unwrap().(*temporal.ApplicationError) //nolint:errorlint // this one
-	if !ok || cause.Type() != StopType {
+	cause, ok := errors.Unwrap(app).(chain.ApplicationError) //nolint:errorlint // this one
+	if !ok || cause.Type() != marks.StopType {
 		return nil
 	}
 	if e := traveled(cause); e != nil {
@@ -184,10 +183,9 @@ func stopOf(app *temporal.ApplicationError) *StopError {
 	return explained(app.Message()) // a codec of its worker's, which this program lacks
 }
 
-// traveled is the StopError that came as err; nil if it is none.
-func traveled(err error) *StopError {
-	app, ok := err.(*temporal.ApplicationError) //nolint:errorlint // this one
-	if !ok || app.Type() != StopType || !app.HasDetails() {
+// traveled is the StopError that came as app; nil if it is none.
+func traveled(app chain.ApplicationError) *StopError {
+	if app.Type() != marks.StopType || !app.HasDetails() {
 		return nil
 	}
 	var stop string // and no Stop: details that have not traveled yet must be of the very type
@@ -199,7 +197,7 @@ func traveled(err error) *StopError {
 	return e
 }
 
-// explained reads what Explain has written. A panic arrives with its text and its
+// explained reads the end of a message. A panic arrives with its text and its
 // stack, and without any cause.
 func explained(text string) *StopError {
 	i := strings.LastIndex(text, "; "+gaveUp)
@@ -220,36 +218,3 @@ func explained(text string) *StopError {
 		return nil
 	}
 }
-
-// EndOfCall is for the engine: err as a call in this process ends with it, where
-// no StopError says so. What marks and stops it carries belong to that call, and
-// mean nothing to one whose method returns it.
-func EndOfCall(err error) error {
-	err = Unmark(err)
-	if carries(err) {
-		return &callEndError{err}
-	}
-	return err
-}
-
-// carries reports whether err has a mark or a StopError in its chain.
-func carries(err error) (yes bool) {
-	chain.Walk(err, func(err error) chain.Step {
-		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *permanentError, *afterError, *StopError:
-			yes = true
-		case *temporal.ApplicationError:
-			yes = e.NonRetryable() || e.NextRetryDelay() > 0
-		case *callEndError:
-			return chain.Skip
-		}
-		return stopIf(yes)
-	})
-	return yes
-}
-
-// callEndError is the end of a call, in the error of another one.
-type callEndError struct{ err error }
-
-func (e *callEndError) Error() string { return e.err.Error() }
-func (e *callEndError) Unwrap() error { return e.err }

@@ -12,8 +12,18 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/failure"
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
+
+// found is the StopError that StopOf finds, nil if there is none.
+func found(err error) *retrypolicy.StopError {
+	if stop, ok := retrypolicy.StopOf(err); ok {
+		return &stop
+	}
+	return nil
+}
 
 func TestStopErrorKeepsTheLastErrorAndSaysWhyItWasNotRetried(t *testing.T) {
 	t.Parallel()
@@ -22,7 +32,9 @@ func TestStopErrorKeepsTheLastErrorAndSaysWhyItWasNotRetried(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 	stop, ok := retrypolicy.StopOf(fmt.Errorf("step 2: %w", err))
 	assert.True(t, ok)
-	assert.Equal(t, retrypolicy.StopBudget, stop)
+	assert.Equal(t, retrypolicy.StopBudget, stop.Stop)
+	require.ErrorIs(t, fmt.Errorf("step 2: %w", err), retrypolicy.StopBudget)
+	require.NotErrorIs(t, err, retrypolicy.StopSpent)
 	require.EqualError(t, &retrypolicy.StopError{Stop: retrypolicy.StopCallTimeout, Attempts: 1, Detail: "no time"}, "gave up after 1 attempt: call timeout: no time")
 
 	err = &retrypolicy.StopError{Stop: retrypolicy.StopSpent, Attempts: 4, Err: io.EOF}
@@ -40,7 +52,7 @@ func TestMessageOnTheWireSaysHowManyAttemptsThereWereAndWhyNoMore(t *testing.T) 
 		{retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 2, Detail: "none left"}, "503; gave up after 2 attempts: retry budget: none left"},
 		{retrypolicy.StopError{Stop: retrypolicy.StopSpent, Attempts: 1}, "503"}, // it was never to have more
 	} {
-		assert.Equal(t, tc.want, tc.err.Explain("503"))
+		assert.Equal(t, tc.want, failure.Explain(&tc.err, "503"))
 	}
 }
 
@@ -51,10 +63,10 @@ func TestStopIsFoundBehindTheWire(t *testing.T) {
 		{Stop: retrypolicy.StopMaxElapsed, Attempts: 2, Detail: "too late: by far"},
 		{Stop: retrypolicy.StopSpent, Attempts: 4},
 	} {
-		err := temporal.NewApplicationErrorWithOptions(stopped.Explain("EOF"), "T", temporal.ApplicationErrorOptions{
-			Cause: stopped.ToTemporal(errors.New("EOF")),
+		err := temporal.NewApplicationErrorWithOptions(failure.Explain(stopped, "EOF"), "T", temporal.ApplicationErrorOptions{
+			Cause: failure.OfStop(stopped, errors.New("EOF")),
 		})
-		got := retrypolicy.FindStop(fmt.Errorf("activity: %w", c.FailureToError(c.ErrorToFailure(err))))
+		got := found(fmt.Errorf("activity: %w", c.FailureToError(c.ErrorToFailure(err))))
 		assert.Equal(t, stopped, got)
 	}
 }
@@ -71,10 +83,10 @@ func TestStopOfAPanicIsFoundInItsText(t *testing.T) {
 		{Stop: retrypolicy.StopPermanent, Attempts: 1},
 		{Stop: retrypolicy.StopBudget, Attempts: 2, Detail: "of the last 3 attempts: 3 were retries"},
 	} {
-		assert.Equal(t, stopped, retrypolicy.FindStop(arrived(stopped.Explain("panic: boom"))))
+		assert.Equal(t, stopped, found(arrived(failure.Explain(stopped, "panic: boom"))))
 	}
 	for _, text := range []string{"panic: boom", "panic: x; gave up after many attempts: retries spent", "panic: x; gave up after 2 attempts: tired", "; gave up after "} {
-		assert.Nil(t, retrypolicy.FindStop(arrived(text)), text)
+		assert.Nil(t, found(arrived(text)), text)
 	}
 }
 
@@ -83,12 +95,12 @@ func TestEndOfAnotherCallDecidesNothing(t *testing.T) {
 	c := temporal.GetDefaultFailureConverter()
 	spent := &retrypolicy.StopError{Stop: retrypolicy.StopSpent, Attempts: 2}
 	submitted := c.FailureToError(c.ErrorToFailure(temporal.NewApplicationErrorWithOptions("503", "T", temporal.ApplicationErrorOptions{
-		NonRetryable: true, Cause: spent.ToTemporal(nil),
+		NonRetryable: true, Cause: failure.OfStop(spent, nil),
 	})))
 	marked := retrypolicy.Permanent(retrypolicy.After(io.EOF, time.Hour))
 	for name, end := range map[string]error{
 		"in process, governed":     &retrypolicy.StopError{Stop: retrypolicy.StopPermanent, Attempts: 1, Err: fmt.Errorf("x: %w", marked)},
-		"in process, not governed": retrypolicy.EndOfCall(fmt.Errorf("x: %w", marked)),
+		"in process, not governed": failure.EndOfCall(fmt.Errorf("x: %w", marked)),
 		"submitted":                submitted,
 	} {
 		for _, err := range []error{end, fmt.Errorf("inner: %w", end), errors.Join(io.ErrNoProgress, end)} {
@@ -99,7 +111,7 @@ func TestEndOfAnotherCallDecidesNothing(t *testing.T) {
 		}
 	}
 	assert.True(t, retrypolicy.IsPermanent(fmt.Errorf("x: %w", temporal.NewNonRetryableApplicationError("x", "T", nil))))
-	assert.Equal(t, io.EOF, retrypolicy.EndOfCall(io.EOF), "there is nothing to hide")
+	assert.Equal(t, io.EOF, failure.EndOfCall(io.EOF), "there is nothing to hide")
 }
 
 // selfish is its own cause.
@@ -118,14 +130,14 @@ func TestChainsWithoutEndAreNotWalkedForEver(t *testing.T) {
 		assert.False(t, retrypolicy.IsPermanent(err))
 		_, told := retrypolicy.DelayOf(err)
 		assert.False(t, told)
-		assert.Nil(t, retrypolicy.FindStop(err))
+		assert.Nil(t, found(err))
 		assert.False(t, retrypolicy.IsLost(err))
 	}
 }
 
 func TestOtherErrorsHaveNoStop(t *testing.T) {
 	t.Parallel()
-	for _, err := range []error{nil, io.EOF, temporal.NewApplicationError("x", "T"), temporal.NewApplicationError("x", retrypolicy.StopType)} {
+	for _, err := range []error{nil, io.EOF, temporal.NewApplicationError("x", "T"), temporal.NewApplicationError("x", marks.StopType)} {
 		_, ok := retrypolicy.StopOf(err)
 		assert.False(t, ok, "%v", err)
 	}
@@ -137,9 +149,9 @@ func TestStopIsFoundThoughItsDetailsAreEncoded(t *testing.T) {
 	zipped := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), converter.NewZlibCodec(converter.ZlibCodecOptions{AlwaysEncode: true}))
 	workers := temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: zipped})
 	stopped := &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "of the last 3 attempts: 3 were retries"}
-	f := workers.ErrorToFailure(temporal.NewApplicationErrorWithOptions(stopped.Explain("503"), "T", temporal.ApplicationErrorOptions{
-		NonRetryable: true, Cause: stopped.ToTemporal(nil),
+	f := workers.ErrorToFailure(temporal.NewApplicationErrorWithOptions(failure.Explain(stopped, "503"), "T", temporal.ApplicationErrorOptions{
+		NonRetryable: true, Cause: failure.OfStop(stopped, nil),
 	}))
-	assert.Equal(t, stopped, retrypolicy.FindStop(temporal.GetDefaultFailureConverter().FailureToError(f)))
-	assert.Equal(t, stopped, retrypolicy.FindStop(workers.FailureToError(f)))
+	assert.Equal(t, stopped, found(temporal.GetDefaultFailureConverter().FailureToError(f)))
+	assert.Equal(t, stopped, found(workers.FailureToError(f)))
 }

@@ -7,16 +7,12 @@ import (
 	"strings"
 
 	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/internal/chain"
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
-
-// ErrorType is the type of the Temporal application error a
-// RetryValidationError travels as.
-const ErrorType = "RetryValidationError"
 
 // RetryValidationError ends a call whose last known outcome was a result that
 // its validators refused.
@@ -35,15 +31,6 @@ type RetryValidationError struct {
 	LeftOut int
 	// Stopped says why there was no further attempt; nil where nobody knows.
 	Stopped *retrypolicy.StopError
-}
-
-// New is what a call ends with; outcomes are its attempts in order.
-func New(method string, attempts int, outcomes []retrypolicy.Outcome, leftOut int) *RetryValidationError {
-	e := &RetryValidationError{MethodName: method, Attempts: attempts, Outcomes: outcomes, LeftOut: leftOut}
-	for _, o := range e.refused() {
-		e.ValidationErrors = append(e.ValidationErrors, o.Reason)
-	}
-	return e
 }
 
 // Error names the method, the counts and the last reason; results are not in
@@ -82,7 +69,7 @@ func (e *RetryValidationError) refused() []retrypolicy.Outcome {
 	}
 	var refused []retrypolicy.Outcome
 	for _, o := range e.Outcomes {
-		if o.Verdict == retrypolicy.Refused && !o.BeforeReset {
+		if o.Verdict == retrypolicy.VerdictRefused && !o.BeforeReset {
 			refused = append(refused, o)
 		}
 	}
@@ -92,7 +79,7 @@ func (e *RetryValidationError) refused() []retrypolicy.Outcome {
 func (e *RetryValidationError) lost() []int {
 	var lost []int
 	for _, o := range e.Outcomes {
-		if o.Verdict == retrypolicy.Lost && !o.BeforeReset {
+		if o.Verdict == retrypolicy.VerdictLost && !o.BeforeReset {
 			lost = append(lost, o.Attempt)
 		}
 	}
@@ -159,40 +146,6 @@ func Last[T any](e *RetryValidationError) (T, error) {
 	return all[len(all)-1], nil
 }
 
-// document is the error on the wire.
-type document struct {
-	Method   string         `json:"method"`
-	Attempts int            `json:"attempts"`
-	LeftOut  int            `json:"left_out,omitempty"`
-	Outcomes []wire.Outcome `json:"outcomes"`
-}
-
-// ToTemporal is for the engine: the error as it travels, a non-retryable
-// application error of type ErrorType with the message of an error around it.
-// Results must already be encoded; those that only the user's own converter can
-// decode are details of their own, behind the document.
-func (e *RetryValidationError) ToTemporal(message string) error {
-	d := document{Method: e.MethodName, Attempts: e.Attempts, LeftOut: e.LeftOut}
-	details := []any{nil}
-	for _, o := range e.Outcomes {
-		w := wire.FromOutcome(o)
-		if p := w.Result.Apart(); p != nil {
-			w.Result = &wire.Result{Detail: len(details)}
-			details = append(details, converter.NewRawValue(p))
-		}
-		d.Outcomes = append(d.Outcomes, w)
-	}
-	options := temporal.ApplicationErrorOptions{NonRetryable: true}
-	if e.Stopped != nil {
-		options.Cause = e.Stopped.ToTemporal(nil)
-	}
-	if p, err := wire.Seal(wire.Refusals, d); err == nil {
-		details[0] = converter.NewRawValue(p)
-		options.Details = details
-	}
-	return temporal.NewApplicationErrorWithOptions(wire.Cut(message, 4*wire.MaxReason), ErrorType, options)
-}
-
 // As finds a RetryValidationError in err's chain, wherever err comes from: a
 // call in this process, a future inside a workflow, a client outside. It works
 // like errors.As.
@@ -203,7 +156,7 @@ func As(err error, target **RetryValidationError) bool {
 	if errors.As(err, target) {
 		return true
 	}
-	app := chain.Application(err, ErrorType)
+	app := chain.Application(err, marks.RefusedType)
 	if app == nil {
 		return false
 	}
@@ -213,8 +166,11 @@ func As(err error, target **RetryValidationError) bool {
 
 // decode also accepts an error of the right type whose details are not ours,
 // from another language or a lost detail, with what its message tells.
-func decode(app *temporal.ApplicationError) (e *RetryValidationError) {
-	stopped := retrypolicy.FindStop(app)
+func decode(app chain.ApplicationError) (e *RetryValidationError) {
+	var stopped *retrypolicy.StopError
+	if stop, ok := retrypolicy.StopOf(app); ok {
+		stopped = &stop
+	}
 	e = &RetryValidationError{ValidationErrors: []string{app.Message()}, Stopped: stopped}
 	// The SDK's test environment hands local activities' details over
 	// unencoded, and panics when asked for another type.
@@ -223,7 +179,7 @@ func decode(app *temporal.ApplicationError) (e *RetryValidationError) {
 	if !app.HasDetails() || app.Details(&raw) != nil || !wire.Is(wire.Refusals, raw.Payload()) {
 		return e
 	}
-	var d document
+	var d wire.RefusedCall
 	if err := wire.Open(wire.Refusals, raw.Payload(), &d); err != nil {
 		e.ValidationErrors = append(e.ValidationErrors, err.Error())
 		return e
@@ -235,9 +191,10 @@ func decode(app *temporal.ApplicationError) (e *RetryValidationError) {
 		}
 		outcomes[i] = o.Outcome(nil)
 	}
-	e = New(d.Method, d.Attempts, outcomes, d.LeftOut)
-	e.Stopped = stopped
-	return e
+	return &RetryValidationError{
+		MethodName: d.Method, Attempts: d.Attempts, Outcomes: outcomes, LeftOut: d.LeftOut,
+		ValidationErrors: wire.RefusedReasons(outcomes), Stopped: stopped,
+	}
 }
 
 func detailOf(r *wire.Result) int {
@@ -251,7 +208,7 @@ func detailOf(r *wire.Result) int {
 const maxDetails = 1000
 
 // detail decodes detail n of app, with the converter that it came with.
-func detail(app *temporal.ApplicationError, n int, ptr any) error {
+func detail(app chain.ApplicationError, n int, ptr any) error {
 	pointers := make([]any, n+1)
 	for i := range pointers {
 		pointers[i] = &converter.RawValue{}

@@ -8,23 +8,24 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
 
 func refused(attempt int, reason string, result any) retrypolicy.Outcome {
-	return retrypolicy.Outcome{Attempt: attempt, Verdict: retrypolicy.Refused, Reason: reason, Result: wire.Encode(result)}
+	return retrypolicy.Outcome{Attempt: attempt, Verdict: retrypolicy.VerdictRefused, Reason: reason, Result: wire.Encode(result)}
 }
 
 // mixed is a call of five attempts: refused, failed, refused without room for
 // the result, lost, refused.
 func mixed() *validation.RetryValidationError {
-	return validation.New("LLM.Generate", 5, []retrypolicy.Outcome{
+	return failure.Refused("LLM.Generate", 5, []retrypolicy.Outcome{
 		refused(1, "too short", reply{"a", 0.1}),
-		{Attempt: 2, Verdict: retrypolicy.Failed, Reason: "connection reset", ErrorType: "OpError"},
-		{Attempt: 3, Verdict: retrypolicy.Refused, Reason: "far too long"},
-		{Attempt: 4, Verdict: retrypolicy.Lost, Reason: "left no outcome"},
+		{Attempt: 2, Verdict: retrypolicy.VerdictFailed, Reason: "connection reset", ErrorType: "OpError"},
+		{Attempt: 3, Verdict: retrypolicy.VerdictRefused, Reason: "far too long"},
+		{Attempt: 4, Verdict: retrypolicy.VerdictLost, Reason: "left no outcome"},
 		refused(5, "too unsure\nsecond line", reply{"b", 0.7}),
 	}, 0)
 }
@@ -41,7 +42,7 @@ func TestErrorHasOneValidationErrorPerRefusedResultInOrder(t *testing.T) {
 func TestErrorTextNamesMethodCountLastReasonAndWhatIsLost(t *testing.T) {
 	t.Parallel()
 	require.EqualError(t, mixed(), "LLM.Generate: no valid result in 5 attempt(s): too unsure (attempts without outcome: 4)")
-	require.EqualError(t, validation.New("A.B", 1, []retrypolicy.Outcome{refused(1, "no", 1)}, 0), "A.B: no valid result in 1 attempt(s): no")
+	require.EqualError(t, failure.Refused("A.B", 1, []retrypolicy.Outcome{refused(1, "no", 1)}, 0), "A.B: no valid result in 1 attempt(s): no")
 	require.EqualError(t, &validation.RetryValidationError{MethodName: "A.B"}, "A.B: no valid result in 0 attempt(s)")
 }
 
@@ -49,9 +50,9 @@ func TestOutcomesFromBeforeAResetDoNotCount(t *testing.T) {
 	t.Parallel()
 	before := refused(1, "before", "x")
 	before.BeforeReset = true
-	e := validation.New("A.B", 1, []retrypolicy.Outcome{
+	e := failure.Refused("A.B", 1, []retrypolicy.Outcome{
 		before,
-		{Attempt: 2, Verdict: retrypolicy.Lost, BeforeReset: true},
+		{Attempt: 2, Verdict: retrypolicy.VerdictLost, BeforeReset: true},
 		refused(1, "after", "y"),
 	}, 0)
 	assert.Equal(t, []string{"after"}, e.ValidationErrors)
@@ -71,9 +72,9 @@ func TestResultsAreTheRefusedOnesThatWereKept(t *testing.T) {
 
 func TestResultsSkipsWhatOnlyADescriptionIsLeftOf(t *testing.T) {
 	t.Parallel()
-	e := validation.New("A.B", 3, []retrypolicy.Outcome{
+	e := failure.Refused("A.B", 3, []retrypolicy.Outcome{
 		refused(1, "x", make(chan int)),
-		{Attempt: 2, Verdict: retrypolicy.Refused, Reason: "y", Result: wire.Encode("large").Digest()},
+		{Attempt: 2, Verdict: retrypolicy.VerdictRefused, Reason: "y", Result: wire.Encode("large").Digest()},
 		refused(3, "z", "kept"),
 	}, 0)
 	all, err := validation.Results[string](e)
@@ -83,7 +84,7 @@ func TestResultsSkipsWhatOnlyADescriptionIsLeftOf(t *testing.T) {
 
 func TestResultOfAnotherTypeIsAnErrorThatNamesTheAttempt(t *testing.T) {
 	t.Parallel()
-	e := validation.New("A.B", 2, []retrypolicy.Outcome{refused(1, "x", 1), refused(2, "y", "no number")}, 0)
+	e := failure.Refused("A.B", 2, []retrypolicy.Outcome{refused(1, "x", 1), refused(2, "y", "no number")}, 0)
 	all, err := validation.Results[int](e)
 	require.ErrorContains(t, err, "attempt 2")
 	assert.Equal(t, []int{1}, all, "what was decoded before it")
@@ -112,7 +113,7 @@ func TestBestIsTheHighestScoreAndTheEarliestOfEquals(t *testing.T) {
 			for i, r := range tc.results {
 				outcomes = append(outcomes, refused(i+1, "no", r))
 			}
-			got, err := validation.Best(validation.New("A.B", len(outcomes), outcomes, 0), score)
+			got, err := validation.Best(failure.Refused("A.B", len(outcomes), outcomes, 0), score)
 			require.NoError(t, err)
 			assert.Equal(t, tc.want, got.Text)
 		})
@@ -121,7 +122,7 @@ func TestBestIsTheHighestScoreAndTheEarliestOfEquals(t *testing.T) {
 
 func TestNoScoreIsBelowEveryScore(t *testing.T) {
 	t.Parallel()
-	e := validation.New("A.B", 3, []retrypolicy.Outcome{refused(1, "x", "a"), refused(2, "y", "b"), refused(3, "z", "c")}, 0)
+	e := failure.Refused("A.B", 3, []retrypolicy.Outcome{refused(1, "x", "a"), refused(2, "y", "b"), refused(3, "z", "c")}, 0)
 	got, err := validation.Best(e, func(s string) float64 {
 		return map[string]float64{"a": math.NaN(), "b": math.Inf(-1), "c": math.NaN()}[s]
 	})
@@ -139,8 +140,8 @@ func TestLastIsTheNewestRefusedResult(t *testing.T) {
 func TestWithoutAnyResultBestAndLastReturnTheErrorItself(t *testing.T) {
 	t.Parallel()
 	for _, e := range []*validation.RetryValidationError{
-		validation.New("A.B", 1, nil, 0),
-		validation.New("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Refused}}, 0),
+		failure.Refused("A.B", 1, nil, 0),
+		failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused}}, 0),
 	} {
 		_, err := validation.Best(e, func(reply) float64 { t.Error("asked"); return 0 })
 		var same *validation.RetryValidationError

@@ -29,7 +29,7 @@ func ExampleValidator() {
 }
 
 func ExampleCheck() {
-	hasText := validation.Check("no text", func(r reply) bool { return r.Text != "" })
+	hasText := validation.AcceptIf("no text", func(r reply) bool { return r.Text != "" })
 	fmt.Println(hasText(reply{}, retrypolicy.Attempt{}))
 	// Output: no text
 }
@@ -81,10 +81,13 @@ func ExampleRetryValidationError() {
 
 // generate is a call whose results its validators refused.
 func generate() error {
-	return fmt.Errorf("generate: %w", validation.New("LLM.Generate", 2, []retrypolicy.Outcome{
-		{Attempt: 1, Verdict: retrypolicy.Refused, Reason: "too unsure", Result: wire.Encode(reply{"hello", 0.4})},
-		{Attempt: 2, Verdict: retrypolicy.Refused, Reason: "no text", Result: wire.Encode(reply{"", 0.3})},
-	}, 0))
+	return fmt.Errorf("generate: %w", &validation.RetryValidationError{
+		MethodName: "LLM.Generate", Attempts: 2, ValidationErrors: []string{"too unsure", "no text"},
+		Outcomes: []retrypolicy.Outcome{
+			{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "too unsure", Result: wire.Encode(reply{"hello", 0.4})},
+			{Attempt: 2, Verdict: retrypolicy.VerdictRefused, Reason: "no text", Result: wire.Encode(reply{"", 0.3})},
+		},
+	})
 }
 
 // A validator that finds several mistakes names them all in one reason.

@@ -8,6 +8,7 @@ import (
 	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/validation"
 )
 
@@ -21,7 +22,7 @@ func FuzzAs(f *testing.F) {
 		failure := &failurepb.Failure{
 			Message: "x",
 			FailureInfo: &failurepb.Failure_ApplicationFailureInfo{ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{
-				Type:     validation.ErrorType,
+				Type:     marks.RefusedType,
 				Category: enumspb.APPLICATION_ERROR_CATEGORY_UNSPECIFIED,
 				Details: &commonpb.Payloads{Payloads: []*commonpb.Payload{{
 					Metadata: map[string][]byte{"concurry": []byte(mark), "encoding": []byte(encoding)}, Data: data,

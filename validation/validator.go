@@ -9,21 +9,24 @@ import (
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
-// Validator decides whether a result is accepted: nil accepts it, an error
-// says why not. Validators of a method are asked in order until one refuses;
-// one that panics has refused. They run on the worker, by one goroutine per
-// call, after every attempt that returned without an error. Of a reason with
-// several lines the error of the call shows the first; all of it is in
-// ValidationErrors, up to 1 KiB behind a server.
+// Validator decides whether a result is accepted: nil accepts it, an error says why
+// not. It must be safe for concurrent use, since calls run side by side.
+//
+// The validators of a method are asked in order, after every attempt that returned
+// without an error, until one refuses; one that panics has refused. They run where
+// the method does, on the worker. Of a reason with several lines the error of the
+// call shows the first; all of it is in ValidationErrors, up to [MaxReason] bytes
+// behind a server.
 type Validator[T any] func(result T, a retrypolicy.Attempt) error
 
-// ErrRefused is the reason of validators that give none of their own.
+// ErrRefused is the reason of validators made by [AcceptIf] without one.
 var ErrRefused = errors.New("refused")
 
-// Check makes a validator of a plain predicate; reason is what it says when
-// the predicate is false. Without a predicate it is nil, which a definition
-// refuses.
-func Check[T any](reason string, ok func(result T) bool) Validator[T] {
+// AcceptIf returns a validator that accepts the results for which ok returns true,
+// and refuses the others with reason; an empty reason is that of [ErrRefused]. ok
+// must be safe for concurrent use. Without ok the validator is nil, which a
+// definition refuses.
+func AcceptIf[T any](reason string, ok func(result T) bool) Validator[T] {
 	if ok == nil {
 		return nil
 	}
@@ -39,9 +42,8 @@ func Check[T any](reason string, ok func(result T) bool) Validator[T] {
 	}
 }
 
-// Named are the validators that a configuration's retry_until names, in its
-// order. The error names each that is not in known, in a
-// *retrypolicy.FieldError.
+// Named returns the validators that a configuration's retry_until names, in its
+// order. The error has a [retrypolicy.FieldError] for each name that is not in known.
 func Named[T any](names []string, known map[string]Validator[T]) ([]Validator[T], error) {
 	validators := make([]Validator[T], 0, len(names))
 	var errs []error

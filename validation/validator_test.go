@@ -16,11 +16,11 @@ type reply struct {
 
 func TestCheckRefusesWhereThePredicateIsFalse(t *testing.T) {
 	t.Parallel()
-	v := validation.Check("too short", func(s string) bool { return len(s) > 3 })
+	v := validation.AcceptIf("too short", func(s string) bool { return len(s) > 3 })
 	require.NoError(t, v("long enough", retrypolicy.Attempt{}))
 	require.EqualError(t, v("no", retrypolicy.Attempt{}), "too short")
 
-	v = validation.Check("", func(string) bool { return false })
+	v = validation.AcceptIf("", func(string) bool { return false })
 	require.ErrorIs(t, v("x", retrypolicy.Attempt{}), validation.ErrRefused)
 	require.EqualError(t, v("x", retrypolicy.Attempt{}), "refused")
 }

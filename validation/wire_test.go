@@ -13,6 +13,8 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/failure"
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
@@ -39,17 +41,17 @@ func TestAsFindsTheErrorWhereverItComesFrom(t *testing.T) {
 	t.Parallel()
 	e := mixed()
 	e.LeftOut = 2
-	overTheWire := travel(t, e.ToTemporal(e.Error()))
+	overTheWire := travel(t, failure.OfRefused(e, e.Error()))
 	for name, err := range map[string]error{
 		"a call in this process":           e,
 		"wrapped":                          fmt.Errorf("generate: %w", e),
 		"joined":                           errors.Join(io.EOF, e),
-		"not travelled yet":                e.ToTemporal(e.Error()),
+		"not travelled yet":                failure.OfRefused(e, e.Error()),
 		"over the wire":                    overTheWire,
 		"over the wire, wrapped":           fmt.Errorf("generate: %w", overTheWire),
 		"over the wire, joined, second":    errors.Join(temporal.NewApplicationError("x", "T"), overTheWire),
 		"a cause":                          temporal.NewApplicationErrorWithCause("outer", "Outer", overTheWire),
-		"a cause, over the wire":           travel(t, temporal.NewApplicationErrorWithCause("outer", "Outer", e.ToTemporal(e.Error()))),
+		"a cause, over the wire":           travel(t, temporal.NewApplicationErrorWithCause("outer", "Outer", failure.OfRefused(e, e.Error()))),
 		"a cause of a cause":               travel(t, temporal.NewApplicationErrorWithCause("1", "T", temporal.NewApplicationErrorWithCause("2", "", overTheWire))),
 		"over a second wire":               travel(t, overTheWire),
 		"wrapped between two wire crosses": travel(t, fmt.Errorf("workflow: %w", overTheWire)),
@@ -78,7 +80,7 @@ func TestAsFindsTheErrorWhereverItComesFrom(t *testing.T) {
 func TestTravellingErrorIsOneTheServerDoesNotRetry(t *testing.T) {
 	t.Parallel()
 	var app *temporal.ApplicationError
-	require.ErrorAs(t, travel(t, mixed().ToTemporal(mixed().Error())), &app)
+	require.ErrorAs(t, travel(t, failure.OfRefused(mixed(), mixed().Error())), &app)
 	assert.Equal(t, "RetryValidationError", app.Type())
 	assert.True(t, app.NonRetryable())
 	assert.Equal(t, mixed().Error(), app.Message())
@@ -87,8 +89,8 @@ func TestTravellingErrorIsOneTheServerDoesNotRetry(t *testing.T) {
 
 func TestTravellingTextIsCutAndValid(t *testing.T) {
 	t.Parallel()
-	e := validation.New("A.B", 1, []retrypolicy.Outcome{refused(1, strings.Repeat("\xffx", 1<<20), "r")}, 0)
-	err := travel(t, e.ToTemporal(e.Error()))
+	e := failure.Refused("A.B", 1, []retrypolicy.Outcome{refused(1, strings.Repeat("\xffx", 1<<20), "r")}, 0)
+	err := travel(t, failure.OfRefused(e, e.Error()))
 	assert.Less(t, len(err.Error()), 8<<10)
 	got := find(t, err)
 	assert.LessOrEqual(t, len(got.ValidationErrors[0]), wire.MaxReason)
@@ -125,9 +127,9 @@ func TestAsPanicsWithoutATarget(t *testing.T) {
 func TestForeignErrorOfTheSameTypeIsFoundWithWhatItsMessageTells(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
-		"without details":     temporal.NewApplicationError("no answer was good", validation.ErrorType),
-		"with its own":        temporal.NewApplicationError("no answer was good", validation.ErrorType, map[string]any{"attempts": 3}, "x"),
-		"details of no value": temporal.NewApplicationError("no answer was good", validation.ErrorType, nil),
+		"without details":     temporal.NewApplicationError("no answer was good", marks.RefusedType),
+		"with its own":        temporal.NewApplicationError("no answer was good", marks.RefusedType, map[string]any{"attempts": 3}, "x"),
+		"details of no value": temporal.NewApplicationError("no answer was good", marks.RefusedType, nil),
 	} {
 		for _, e := range []error{err, travel(t, err)} {
 			got := find(t, e)
@@ -146,7 +148,7 @@ func TestUnknownFormatVersionIsNeverMisread(t *testing.T) {
 		Metadata: map[string][]byte{wire.MarkKey: []byte("refusals/2"), converter.MetadataEncoding: []byte("json/plain")},
 		Data:     []byte(`{"method":"A.B","attempts":7,"outcomes":[{"n":1,"verdict":"refused"}]}`),
 	}
-	err := travel(t, temporal.NewApplicationError("A.B: no valid result", validation.ErrorType, converter.NewRawValue(p)))
+	err := travel(t, temporal.NewApplicationError("A.B: no valid result", marks.RefusedType, converter.NewRawValue(p)))
 	got := find(t, err)
 	assert.Zero(t, got.Attempts)
 	assert.Empty(t, got.Outcomes)
@@ -159,7 +161,7 @@ func TestUnknownFormatVersionIsNeverMisread(t *testing.T) {
 func TestBrokenDetailsAreFoundWithWhatTheMessageTells(t *testing.T) {
 	t.Parallel()
 	p := &commonpb.Payload{Metadata: map[string][]byte{wire.MarkKey: []byte("refusals/1")}, Data: []byte(`{"attempts":"many"`)}
-	got := find(t, travel(t, temporal.NewApplicationError("message", validation.ErrorType, converter.NewRawValue(p))))
+	got := find(t, travel(t, temporal.NewApplicationError("message", marks.RefusedType, converter.NewRawValue(p))))
 	assert.Equal(t, "message", got.ValidationErrors[0])
 	assert.Zero(t, got.Attempts)
 }
@@ -179,8 +181,8 @@ func (k kept) Get(ptr any) error {
 
 func TestResultsOfACallInThisProcessTravelToo(t *testing.T) {
 	t.Parallel()
-	e := validation.New("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Refused, Reason: "no", Result: kept{reply{"a", 1}}}}, 0)
-	got, err := validation.Last[reply](find(t, travel(t, e.ToTemporal(e.Error()))))
+	e := failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no", Result: kept{reply{"a", 1}}}}, 0)
+	got, err := validation.Last[reply](find(t, travel(t, failure.OfRefused(e, e.Error()))))
 	require.NoError(t, err)
 	assert.Equal(t, reply{"a", 1}, got)
 }

@@ -121,7 +121,7 @@ func underCodec(t *testing.T, e Engine, c client.Client) {
 		}
 		return fmt.Sprint("secret ", n), nil
 	}}
-	d, do := define(t, e, retrypolicy.Policy{NumRetries: 2}, validation.Check("no good secret", func(string) bool { return false }))
+	d, do := define(t, e, retrypolicy.Policy{NumRetries: 2}, validation.AcceptIf("no good secret", func(string) bool { return false }))
 	// Inside the workflow the refused results are there too.
 	flow := func(ctx workflow.Context, in string) ([]string, error) {
 		_, err := do.Execute(ctx, in).Get(ctx)
@@ -174,7 +174,7 @@ func TestSubmittedCallUnderACodec(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), dialWith(t, newSealed(t))
 	impl := &scripted{body: func(_ context.Context, n int, _ string) (string, error) { return fmt.Sprint("secret ", n), nil }}
-	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}, validation.Check("no good secret", func(string) bool { return false }))
+	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}, validation.AcceptIf("no good secret", func(string) bool { return false }))
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	_, err := submit(t, c, do, queue, "").Get(t.Context())
 	var rve *validation.RetryValidationError

@@ -77,7 +77,7 @@ func TestCompletedResultIsJudgedAndRetried(t *testing.T) {
 
 func TestCompletedResultsExhaustTheBudget(t *testing.T) {
 	t.Parallel()
-	do, impl, call, tickets := pending(t, 1, validation.Check("never good", func(string) bool { return false }))
+	do, impl, call, tickets := pending(t, 1, validation.AcceptIf("never good", func(string) bool { return false }))
 	c := Client(t)
 	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "first", nil))
 	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "second", nil))

@@ -95,7 +95,7 @@ func TestForeignHeartbeatsEraseNoJournal(t *testing.T) {
 				}
 				attempts = append(attempts, fmt.Sprint(len(activity.Previous(ctx)), " ", activity.HasHeartbeatDetails(ctx)))
 				for _, o := range activity.Previous(ctx) {
-					if o.Verdict != retrypolicy.Failed {
+					if o.Verdict != retrypolicy.VerdictFailed {
 						return "", retrypolicy.Permanent(fmt.Errorf("%+v", o))
 					}
 				}

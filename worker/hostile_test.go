@@ -84,7 +84,7 @@ func TestRefusedResultThatCannotBeEncodedIsKeptAsText(t *testing.T) {
 	Each(t, func(t *testing.T, e Engine) {
 		d, impl := odds(e, 1), &odd{}
 		h := activity.Method(d, "NotANumber", (*odd).NotANumber, activity.MethodOptions[string, float64]{
-			RetryUntil: []validation.Validator[float64]{validation.Check("must be a number", func(f float64) bool { return !math.IsNaN(f) })},
+			RetryUntil: []validation.Validator[float64]{validation.AcceptIf("must be a number", func(f float64) bool { return !math.IsNaN(f) })},
 		})
 		_, err := Run(t, e, d, h, impl, "")
 		var rve *validation.RetryValidationError
@@ -115,7 +115,7 @@ func TestRefusedResultOfEightMebibytesIsKeptAsDigest(t *testing.T) {
 			t.Parallel()
 			d, impl := odds(e, 2), &odd{}
 			h := activity.Method(d, "Huge", (*odd).Huge, activity.MethodOptions[string, string]{
-				RetryUntil: []validation.Validator[string]{validation.Check("too long", func(s string) bool { return len(s) < 10 })},
+				RetryUntil: []validation.Validator[string]{validation.AcceptIf("too long", func(s string) bool { return len(s) < 10 })},
 			})
 			_, err := Run(t, e, d, h, impl, "")
 			var rve *validation.RetryValidationError
@@ -329,7 +329,7 @@ func TestWaitBeyondAllTimeIsNotBegun(t *testing.T) {
 			d, do := define(t, e, retrypolicy.Policy{NumRetries: 1, MaxElapsed: time.Second})
 			_, err := Run(t, e, d, do, impl, "")
 			stop, _ := retrypolicy.StopOf(err)
-			assert.Equal(t, retrypolicy.StopMaxElapsed, stop, "%v", err)
+			assert.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop, "%v", err)
 		})
 	}
 }

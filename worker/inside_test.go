@@ -95,7 +95,7 @@ func TestInterceptorsInsideSeeEachAttempt(t *testing.T) {
 				}
 				return "good", nil
 			}}
-			d, do := define(t, e, retrypolicy.Policy{NumRetries: 3}, validation.Check("not good", func(s string) bool { return s == "good" }))
+			d, do := define(t, e, retrypolicy.Policy{NumRetries: 3}, validation.AcceptIf("not good", func(s string) bool { return s == "good" }))
 			queue, c := Queue(t), Client(t)
 			w := worker.New(c, queue, worker.Options{Interceptors: []interceptor.WorkerInterceptor{outside}}, worker.Inside(inside))
 			worker.Register(w, d, impl)

@@ -183,7 +183,7 @@ func TestRetryThatCanNeverHaveItsUnitsEndsWithTheLastError(t *testing.T) {
 		assert.Zero(t, set.Snapshot().Leases)
 		require.ErrorContains(t, err, "the first failure")
 		stop, _ := retrypolicy.StopOf(err)
-		assert.Equal(t, retrypolicy.StopLimits, stop, "%v", err)
+		assert.Equal(t, retrypolicy.StopLimits, stop.Stop, "%v", err)
 	})
 }
 
@@ -248,5 +248,5 @@ func stopsForLimits(t *testing.T, err error) {
 	t.Helper()
 	require.ErrorContains(t, err, "the first failure")
 	stop, _ := retrypolicy.StopOf(err)
-	assert.Equal(t, retrypolicy.StopLimits, stop, "%v", err)
+	assert.Equal(t, retrypolicy.StopLimits, stop.Stop, "%v", err)
 }

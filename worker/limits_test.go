@@ -331,7 +331,7 @@ func TestWaitForLimitsEndsWithTheLastOutcome(t *testing.T) {
 				assert.EqualValues(t, 1, impl.started.Load())
 				stop, ok := retrypolicy.StopOf(err)
 				assert.True(t, ok, "%v", err)
-				assert.Equal(t, retrypolicy.StopLimits, stop)
+				assert.Equal(t, retrypolicy.StopLimits, stop.Stop)
 				if _, late := errors.AsType[*temporal.TimeoutError](err); !late { // a slow server ends the call itself
 					require.ErrorContains(t, err, "no room for r")
 				}

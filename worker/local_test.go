@@ -116,7 +116,7 @@ func TestLocalRefusalsCanBeReadInsideTheWorkflow(t *testing.T) {
 	t.Parallel()
 	eachLocal(t, func(t *testing.T, e Engine) {
 		impl := &scripted{body: func(_ context.Context, n int, _ string) (string, error) { return fmt.Sprint("result ", n), nil }}
-		d, do := define(t, e, retrypolicy.Policy{NumRetries: 2}, validation.Check("no good", func(string) bool { return false }))
+		d, do := define(t, e, retrypolicy.Policy{NumRetries: 2}, validation.AcceptIf("no good", func(string) bool { return false }))
 		out, err := runWorkflow(t, e, d, impl, func(ctx workflow.Context) (string, error) {
 			_, err := do.ExecuteLocal(ctx, "").Get(ctx)
 			var rve *validation.RetryValidationError

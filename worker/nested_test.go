@@ -82,7 +82,7 @@ func TestEndOfACallInsideACallIsAnErrorLikeAnyOther(t *testing.T) {
 					require.ErrorContains(t, err, "inner: ")
 					assert.EqualValues(t, 3, outer.started.Load(), "%v", err)
 					stop, _ := retrypolicy.StopOf(err)
-					assert.Equal(t, retrypolicy.StopSpent, stop)
+					assert.Equal(t, retrypolicy.StopSpent, stop.Stop)
 				})
 			})
 		}
@@ -113,5 +113,5 @@ func TestEndOfASubmittedCallInsideACallIsRetried(t *testing.T) {
 	require.ErrorContains(t, err, "inner: declined")
 	assert.EqualValues(t, 3, outer.started.Load())
 	stop, _ := retrypolicy.StopOf(err)
-	assert.Equal(t, retrypolicy.StopSpent, stop)
+	assert.Equal(t, retrypolicy.StopSpent, stop.Stop)
 }

@@ -52,7 +52,7 @@ var (
 		Retry: &retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond, InPlace: -1},
 	})
 	refused = activity.Method(recorded, "Refused", (*recorder).Refused, activity.MethodOptions[string, string]{
-		RetryUntil: []validation.Validator[string]{validation.Check("never good", func(string) bool { return false })},
+		RetryUntil: []validation.Validator[string]{validation.AcceptIf("never good", func(string) bool { return false })},
 	})
 	hang = activity.Method(recorded, "Hang", (*recorder).Hang, activity.MethodOptions[string, string]{})
 )

@@ -68,7 +68,7 @@ func TestNoRetryStartsAfterMaxElapsed(t *testing.T) {
 	Start(t, Client(t), queue, func(w *worker.Worker) { worker.Register(w, d, impl) }, worker.Observe(seen.observe))
 	_, err := call.Get(t.Context())
 	stop, _ := retrypolicy.StopOf(err)
-	assert.Equal(t, retrypolicy.StopMaxElapsed, stop, "%v", err)
+	assert.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop, "%v", err)
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, err, &app)
 	assert.Equal(t, "Away", app.Type(), "the last error's, as far as the journal knows it")
@@ -108,7 +108,7 @@ func TestRetryOfALostAttemptIsPaidByTheBudget(t *testing.T) {
 			continue
 		}
 		stop, _ := retrypolicy.StopOf(err)
-		assert.Equal(t, retrypolicy.StopBudget, stop, "%v", err)
+		assert.Equal(t, retrypolicy.StopBudget, stop.Stop, "%v", err)
 		assert.True(t, retrypolicy.IsLost(err), "%v", err)
 		assert.Zero(t, retries)
 		assert.EqualValues(t, 1, bodies.Load())

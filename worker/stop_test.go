@@ -15,6 +15,7 @@ import (
 
 	"github.com/concurry-go/concurry/activity"
 	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 	"github.com/concurry-go/concurry/worker"
@@ -28,7 +29,7 @@ func atOnce() retrypolicy.Policy {
 func TestStopIsTheSameOnBothSidesOfTheWire(t *testing.T) {
 	t.Parallel()
 	refusing := activity.Func("Refusing", func(context.Context, int) (int, error) { return 0, nil }, activity.Options{},
-		activity.MethodOptions[int, int]{RetryUntil: []validation.Validator[int]{validation.Check("bad", func(int) bool { return false })}})
+		activity.MethodOptions[int, int]{RetryUntil: []validation.Validator[int]{validation.AcceptIf("bad", func(int) bool { return false })}})
 	for name, body := range map[string]func(ctx context.Context) error{
 		"an error":         func(context.Context) error { return errors.New("x") },
 		"a panic":          func(context.Context) error { panic("out of cheese") },
@@ -47,11 +48,11 @@ func TestStopIsTheSameOnBothSidesOfTheWire(t *testing.T) {
 			d, do := scriptedWith(activity.Options{Retry: atOnce()})
 			_, err := do.Inline(impl).Call(t.Context(), "")
 			stop, _ := retrypolicy.StopOf(err)
-			require.Equal(t, retrypolicy.StopMaxElapsed, stop, "in this process")
+			require.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop, "in this process")
 			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 			_, err = submit(t, c, do, queue, "").Get(t.Context())
 			stop, _ = retrypolicy.StopOf(err)
-			assert.Equal(t, retrypolicy.StopMaxElapsed, stop, "behind the wire: %.100v", err)
+			assert.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop, "behind the wire: %.100v", err)
 			if name == "a panic" {
 				var panicked *temporal.PanicError
 				require.ErrorAs(t, err, &panicked)
@@ -70,7 +71,7 @@ func TestStopOfAMapIsFound(t *testing.T) {
 			d, do := scriptedWith(activity.Options{Retry: atOnce()})
 			_, err := mapOver(t, d, do, impl, []string{"a"})
 			stop, _ := retrypolicy.StopOf(err)
-			assert.Equal(t, retrypolicy.StopMaxElapsed, stop, "%v", err)
+			assert.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop, "%v", err)
 		})
 	}
 }
@@ -86,7 +87,7 @@ func TestStopOfAnotherCallIsNotThisOnes(t *testing.T) {
 			"joined":   func(err error) error { return errors.Join(errors.New("y"), err) },
 			"from a server": func(err error) error {
 				failures := temporal.GetDefaultFailureConverter()
-				return failures.FailureToError(failures.ErrorToFailure(temporal.NewApplicationErrorWithCause("x", "T", (&retrypolicy.StopError{Stop: retrypolicy.StopBudget}).ToTemporal(err))))
+				return failures.FailureToError(failures.ErrorToFailure(temporal.NewApplicationErrorWithCause("x", "T", failure.OfStop(&retrypolicy.StopError{Stop: retrypolicy.StopBudget}, err))))
 			},
 		} {
 			impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
@@ -97,7 +98,7 @@ func TestStopOfAnotherCallIsNotThisOnes(t *testing.T) {
 			_, err := Run(t, e, d, do, impl, "")
 			require.Error(t, err)
 			stop, _ := retrypolicy.StopOf(err)
-			assert.Equal(t, retrypolicy.StopSpent, stop, "%s: this call has made all its retries: %v", name, err)
+			assert.Equal(t, retrypolicy.StopSpent, stop.Stop, "%s: this call has made all its retries: %v", name, err)
 			assert.EqualValues(t, 2, impl.started.Load())
 		}
 	})

@@ -71,7 +71,7 @@ func TestLastErrorBeforeTheCallsEndIsKept(t *testing.T) {
 		assert.Contains(t, err.Error(), "disk full", "what the attempt before said")
 		assert.Contains(t, err.Error(), "CallTimeout 3s")
 		stop, _ := retrypolicy.StopOf(err)
-		assert.Equal(t, retrypolicy.StopCallTimeout, stop, "%v", err)
+		assert.Equal(t, retrypolicy.StopCallTimeout, stop.Stop, "%v", err)
 	})
 }
 
@@ -95,7 +95,7 @@ func TestEndByTimeNamesTheOptionAndItsValue(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		}
 		stop, _ := retrypolicy.StopOf(err)
-		assert.Equal(t, retrypolicy.StopSpent, stop, "%v", err)
+		assert.Equal(t, retrypolicy.StopSpent, stop.Stop, "%v", err)
 	})
 }
 
@@ -124,7 +124,7 @@ func TestCompletionByOthersKeepsTheirError(t *testing.T) {
 	assert.NotContains(t, err.Error(), "killed or cut off")
 	assert.Empty(t, tokens, "and no third body")
 	stop, _ := retrypolicy.StopOf(err)
-	assert.Equal(t, retrypolicy.StopSpent, stop)
+	assert.Equal(t, retrypolicy.StopSpent, stop.Stop)
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, err, &app)
 	assert.Equal(t, "Declined", app.Type())
@@ -147,7 +147,7 @@ func TestSpentRetriesAreInTheFailure(t *testing.T) {
 	assert.Equal(t, "503; gave up after 4 attempts: retries spent", failure.GetMessage())
 	assert.Equal(t, "Unavailable", failure.GetApplicationFailureInfo().GetType())
 
-	stopped := retrypolicy.FindStop(err)
+	stopped, _ := retrypolicy.StopOf(err)
 	require.NotNil(t, stopped)
 	assert.Equal(t, 4, stopped.Attempts)
 	assert.Equal(t, retrypolicy.StopSpent, stopped.Stop)
@@ -206,9 +206,9 @@ func TestResultAfterRetriesTellsOfThem(t *testing.T) {
 	require.NoError(t, json.Unmarshal(told[attempt.TrailKey], &trail))
 	assert.Equal(t, 3, trail.Attempts)
 	require.Len(t, trail.Outcomes, 2)
-	assert.Equal(t, retrypolicy.Failed, trail.Outcomes[0].Verdict)
+	assert.Equal(t, retrypolicy.VerdictFailed, trail.Outcomes[0].Verdict)
 	assert.LessOrEqual(t, len(trail.Outcomes[0].Reason), 200)
-	assert.Equal(t, attempt.Step{Attempt: 2, Verdict: retrypolicy.Refused, Reason: "bad indeed", Wait: trail.Outcomes[1].Wait}, trail.Outcomes[1])
+	assert.Equal(t, attempt.Step{Attempt: 2, Verdict: retrypolicy.VerdictRefused, Reason: "bad indeed", Wait: trail.Outcomes[1].Wait}, trail.Outcomes[1])
 
 	assert.Len(t, metadata("at once"), 1, "an encoding, and nothing else")
 }

@@ -30,7 +30,7 @@ func TestMethodsWithoutAPolicyEndAsOthersDo(t *testing.T) {
 	t.Parallel()
 	refusing := activity.Func("Refusing", func(context.Context, int) (string, error) { return "bad", nil },
 		activity.Options{Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Microsecond}},
-		activity.MethodOptions[int, string]{RetryUntil: []validation.Validator[string]{validation.Check("bad", func(string) bool { return false })}})
+		activity.MethodOptions[int, string]{RetryUntil: []validation.Validator[string]{validation.AcceptIf("bad", func(string) bool { return false })}})
 	for name, test := range map[string]struct {
 		end   func(ctx context.Context) error
 		check func(t *testing.T, err error, app *temporal.ApplicationError)

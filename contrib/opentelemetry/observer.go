@@ -36,9 +36,9 @@ func SpanEvents(ctx context.Context, e retrypolicy.Event) {
 		attributes = append(attributes, attribute.String("concurry.reason", textOf(e.Err)))
 	}
 	switch e.Decision {
-	case retrypolicy.Retry:
+	case retrypolicy.DecisionRetry:
 		attributes = append(attributes, attribute.Float64("concurry.wait", e.Wait.Seconds()), attribute.Bool("concurry.wait_on_server", e.OnServer))
-	case retrypolicy.GiveUp:
+	case retrypolicy.DecisionGiveUp:
 		attributes = append(attributes, attribute.String("concurry.stop", string(e.Stop)))
 	}
 	span.AddEvent(eventName, trace.WithAttributes(attributes...))

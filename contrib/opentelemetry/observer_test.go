@@ -68,7 +68,7 @@ var llm = activity.Define[*scripted]("LLM", activity.Options{
 })
 
 var ask = activity.Method(llm, "Ask", (*scripted).Ask, activity.MethodOptions[string, string]{
-	RetryUntil: []validation.Validator[string]{validation.Check("no text", func(s string) bool { return s != "" })},
+	RetryUntil: []validation.Validator[string]{validation.AcceptIf("no text", func(s string) bool { return s != "" })},
 })
 
 func call(ctx context.Context, script ...any) error {
@@ -171,7 +171,7 @@ func TestAReasonIsBoundedAndFitToTravel(t *testing.T) {
 	for _, text := range []string{"", "short", strings.Repeat("é", 2000), "\xff" + strings.Repeat("\xe9", 5000), strings.Repeat("a", 1023) + "é", strings.Repeat("a", 1024)} {
 		spans, tracer := exporter(t)
 		ctx, span := tracer.Start(t.Context(), "caller")
-		attempts.SpanEvents(ctx, retrypolicy.Event{Verdict: retrypolicy.Failed, Decision: retrypolicy.GiveUp, Err: errors.New(text)})
+		attempts.SpanEvents(ctx, retrypolicy.Event{Verdict: retrypolicy.VerdictFailed, Decision: retrypolicy.DecisionGiveUp, Err: errors.New(text)})
 		span.End()
 		reason, _ := attributes(spans.GetSpans()[0].Events[0])["concurry.reason"].(string)
 		assert.LessOrEqual(t, len(reason), 1<<10)
@@ -188,7 +188,7 @@ func TestAnEventOfALostAttemptHasWhatIsKnown(t *testing.T) {
 	ctx, span := tracer.Start(t.Context(), "caller")
 	attempts.SpanEvents(ctx, retrypolicy.Event{
 		Attempt: retrypolicy.Attempt{Number: 1, Method: "LLM.Ask"},
-		Verdict: retrypolicy.Lost, Err: errors.New("its worker is gone"), Decision: retrypolicy.Retry, Wait: time.Minute, OnServer: true,
+		Verdict: retrypolicy.VerdictLost, Err: errors.New("its worker is gone"), Decision: retrypolicy.DecisionRetry, Wait: time.Minute, OnServer: true,
 	})
 	span.End()
 	assert.Equal(t, map[string]any{

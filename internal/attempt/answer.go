@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
@@ -35,7 +36,7 @@ func Answer(ctx context.Context, err error) (answer error) {
 	if delay, ok := retrypolicy.DelayOf(err); ok {
 		o.NextRetryDelay = max(delay, 1)
 	}
-	err = retrypolicy.Unmark(err)
+	err = marks.Unmark(err)
 	if rve, ok := errors.AsType[*validation.RetryValidationError](err); ok {
 		return deliverable(refusal(err, rve, nil))
 	}

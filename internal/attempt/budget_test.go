@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -143,7 +144,7 @@ func (c *cluster) serverAttempt(k int32) {
 			c.handOver(j)
 			return
 		case 2: // fails, and the wait is the server's
-			j.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed}, 0)
+			j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictFailed}, 0)
 			if j.Started >= c.spec.Retry.Attempts() {
 				c.over = !c.happens("the last answer is lost")
 				return
@@ -151,7 +152,7 @@ func (c *cluster) serverAttempt(k int32) {
 			c.handOver(j)
 			return
 		default: // fails, and the wait is slept here
-			j.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed}, 0)
+			j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictFailed}, 0)
 			if j.Started >= c.spec.Retry.Attempts() {
 				c.over = !c.happens("the last answer is lost")
 				return
@@ -170,7 +171,7 @@ func TestNoHistoryStartsMoreBodiesThanNumRetriesPlusOne(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		c := &cluster{t: t, spec: &Spec{Method: "A.B", Retry: retrypolicy.Policy{NumRetries: rapid.IntRange(0, 6).Draw(t, "retries")}}}
-		last := c.spec.Retry.Backstop().MaximumAttempts
+		last := retry.Backstop(&c.spec.Retry).MaximumAttempts
 		for k := int32(1); k <= last && !c.over; k++ {
 			c.serverAttempt(k)
 		}
@@ -182,7 +183,7 @@ func TestResetIsANewBudgetAndNoMore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := &cluster{t: t, resets: true, spec: &Spec{Method: "A.B", Retry: retrypolicy.Policy{NumRetries: rapid.IntRange(0, 6).Draw(t, "retries")}}}
 		last := int32(0) // the number of the last record from before the last reset
-		for k := int32(1); k <= c.spec.Retry.Backstop().MaximumAttempts && !c.over; k++ {
+		for k := int32(1); k <= retry.Backstop(&c.spec.Retry).MaximumAttempts && !c.over; k++ {
 			c.resetDuring = false
 			c.serverAttempt(k)
 			// A second reset before anything is recorded would not show.

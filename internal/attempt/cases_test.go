@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
@@ -158,8 +159,8 @@ func TestJournalCarriesTheRetriesOfCases(t *testing.T) {
 	assert.Zero(t, back.ofCase(7))
 	many := document{Cases: make([]int, 5000)}
 	many.Cases[0], many.Cases[1] = -5, math.MaxInt
-	assert.Len(t, many.journal(nil).Cases, retrypolicy.MostCases)
-	assert.Equal(t, []int{0, retrypolicy.MostRetries}, many.journal(nil).Cases[:2])
+	assert.Len(t, many.journal(nil).Cases, retrypolicy.MaxCases)
+	assert.Equal(t, []int{0, retrypolicy.MaxRetries}, many.journal(nil).Cases[:2])
 	reset := Opened(&Journal{Started: 3, Cases: []int{1}, ServerAttempt: 5}, 2, Unrecorded{})
 	assert.Nil(t, reset.Cases, "a new budget")
 }
@@ -184,7 +185,7 @@ func TestRetryThatWouldStartAfterMaxElapsedIsNotMade(t *testing.T) {
 	require.ErrorAs(t, decisions[3].Err, &rve)
 	require.EqualError(t, rve, "A.B: no valid result in 4 attempt(s): no good; gave up after 4 attempts: maximum elapsed time: the wait of 1s does not fit into 0s, what is left of MaxElapsed")
 	stop, _ := retrypolicy.StopOf(decisions[3].Err)
-	assert.Equal(t, retrypolicy.StopMaxElapsed, stop)
+	assert.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop)
 }
 
 func TestCallsThatShareABudgetFailFastOnceItIsSpent(t *testing.T) {
@@ -219,10 +220,10 @@ func TestStoppedCallKeepsItsErrorOnTheWire(t *testing.T) {
 	var detail int
 	require.NoError(t, app.Details(&detail))
 	assert.Equal(t, 7, detail)
-	back := retrypolicy.FindStop(got)
+	back, _ := retrypolicy.StopOf(got)
 	assert.Equal(t, &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "the retry budget is spent"}, back)
 
-	rve := validation.New("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Refused, Reason: "no good"}}, 0)
+	rve := failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no good"}}, 0)
 	rve.Stopped = &retrypolicy.StopError{Stop: retrypolicy.StopCallTimeout, Attempts: 1, Detail: "too late"}
 	var arrived *validation.RetryValidationError
 	require.True(t, validation.As(c.FailureToError(c.ErrorToFailure(final(rve, nil))), &arrived))

@@ -8,6 +8,8 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/failure"
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -35,9 +37,9 @@ func asApplication(err error, o temporal.ApplicationErrorOptions) error {
 func asStopped(stopped *retrypolicy.StopError, o temporal.ApplicationErrorOptions, more []any) error {
 	err := stopped.Err
 	if wireType(err) != panicType { // which the SDK would strip of its causes
-		o.Cause = stopped.ToTemporal(errors.Unwrap(err), more...)
+		o.Cause = failure.OfStop(stopped, errors.Unwrap(err), more...)
 	}
-	return explained(err, o, stopped.Explain)
+	return explained(err, o, func(message string) string { return failure.Explain(stopped, message) })
 }
 
 func explained(err error, o temporal.ApplicationErrorOptions, explain func(message string) string) error {
@@ -104,8 +106,8 @@ func encodedDetails(app *temporal.ApplicationError, found []any) (details []any)
 			details = found
 		}
 	}()
-	failure := temporal.GetDefaultFailureConverter().ErrorToFailure(app)
-	for _, p := range failure.GetApplicationFailureInfo().GetDetails().GetPayloads() {
+	encoded := temporal.GetDefaultFailureConverter().ErrorToFailure(app)
+	for _, p := range encoded.GetApplicationFailureInfo().GetDetails().GetPayloads() {
 		details = append(details, converter.NewRawValue(p))
 	}
 	return details
@@ -136,9 +138,9 @@ func deliverable(err error) error {
 		Details: DetailsOf(app),
 	}
 	cause, stopped := app.Unwrap(), (*retrypolicy.StopError)(nil)
-	if app.Type() != retrypolicy.StopType {
-		if stopped = retrypolicy.FindStop(app); stopped != nil {
-			cause = errors.Unwrap(cause)
+	if app.Type() != marks.StopType {
+		if stop, ok := retrypolicy.StopOf(app); ok {
+			stopped, cause = &stop, errors.Unwrap(cause)
 		}
 	}
 	if cause != nil {
@@ -146,7 +148,7 @@ func deliverable(err error) error {
 		o.Cause = temporal.NewApplicationError(wire.Cut(text, maxMessage), wireType(cause))
 	}
 	if stopped != nil {
-		o.Cause = stopped.ToTemporal(o.Cause)
+		o.Cause = failure.OfStop(stopped, o.Cause)
 	}
 	message, errType := cutMessage(app.Message(), stopped), wireType(app)
 	if less := temporal.NewApplicationErrorWithOptions(message, errType, o); fits(less) {
@@ -168,7 +170,7 @@ func cutMessage(message string, stopped *retrypolicy.StopError) string {
 	if stopped == nil {
 		return wire.Cut(message, maxMessage)
 	}
-	return stopped.Explain(wire.Cut(strings.TrimSuffix(message, stopped.Explain("")), maxMessage))
+	return failure.Explain(stopped, wire.Cut(strings.TrimSuffix(message, failure.Explain(stopped, "")), maxMessage))
 }
 
 // fits tries what the SDK and the server will do with err.

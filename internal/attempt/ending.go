@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -62,7 +63,7 @@ func (e *execution) cutOff(ctx context.Context, err error, a retrypolicy.Attempt
 		if !isContextError(err) {
 			j := e.heart.view()
 			stopped := e.spec.stopped(&j, retrypolicy.StopCanceled, "")
-			stopped.Err = retrypolicy.Unmark(err)
+			stopped.Err = marks.Unmark(err)
 			err = e.end(ctx, stopped)
 		}
 		return e.canceledWith(ctx, err)
@@ -96,9 +97,9 @@ func (e *execution) cutOff(ctx context.Context, err error, a retrypolicy.Attempt
 // lostEvent is what is told of an attempt that left no outcome. stop is why
 // there is no other one; empty if there is.
 func lostEvent(a retrypolicy.Attempt, cause error, stop retrypolicy.Stop) retrypolicy.Event {
-	event := retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Lost, Err: cause, Decision: retrypolicy.Retry, OnServer: true}
+	event := retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictLost, Err: cause, Decision: retrypolicy.DecisionRetry, OnServer: true}
 	if stop != "" {
-		event.Decision, event.OnServer, event.Stop = retrypolicy.GiveUp, false, stop
+		event.Decision, event.OnServer, event.Stop = retrypolicy.DecisionGiveUp, false, stop
 	}
 	return event
 }

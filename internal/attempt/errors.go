@@ -13,6 +13,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/internal/chain"
+	"github.com/concurry-go/concurry/internal/failure"
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
@@ -20,7 +22,7 @@ import (
 
 const (
 	// LostType is the application error type of a LostError.
-	LostType = retrypolicy.LostType
+	LostType = marks.LostType
 	// LimitType is the application error type of a call that has waited for
 	// limits in vain, and of intermediate failures of one that waits.
 	LimitType = "LimitWait"
@@ -145,7 +147,7 @@ func isWrapper(err error) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return t.PkgPath() == "fmt" || t.PkgPath() == "github.com/concurry-go/concurry/retrypolicy"
+	return t.PkgPath() == "fmt" || t.PkgPath() == "github.com/concurry-go/concurry/retrypolicy" || t.PkgPath() == "github.com/concurry-go/concurry/internal/marks"
 }
 
 // final is err as the call's end: never retried by the server, with its type,
@@ -158,7 +160,7 @@ func final(err error, trail *commonpb.Payload) (answer error) {
 			answer = temporal.NewApplicationErrorWithOptions(wire.Cut(text, maxMessage), "", temporal.ApplicationErrorOptions{NonRetryable: true})
 		}
 	}()
-	err = retrypolicy.Unmark(err)
+	err = marks.Unmark(err)
 	stopped, _ := err.(*retrypolicy.StopError) //nolint:errorlint // the engine's own, outermost
 	if rve, ok := errors.AsType[*validation.RetryValidationError](err); ok {
 		return deliverable(refusal(err, rve, stopped))
@@ -173,10 +175,10 @@ func final(err error, trail *commonpb.Payload) (answer error) {
 	}
 	switch e := stopped.Err.(type) { //nolint:errorlint // the engine's own
 	case *LostError:
-		o.Cause = stopped.ToTemporal(nil, more...)
-		return deliverable(temporal.NewApplicationErrorWithOptions(stopped.Explain(e.Error()), LostType, o))
+		o.Cause = failure.OfStop(stopped, nil, more...)
+		return deliverable(temporal.NewApplicationErrorWithOptions(failure.Explain(stopped, e.Error()), LostType, o))
 	case *limitError: // its text says it all
-		o.Cause = stopped.ToTemporal(nil, more...)
+		o.Cause = failure.OfStop(stopped, nil, more...)
 		return deliverable(temporal.NewApplicationErrorWithOptions(e.Error(), LimitType, o))
 	}
 	return deliverable(asStopped(stopped, o, more))
@@ -186,16 +188,16 @@ func final(err error, trail *commonpb.Payload) (answer error) {
 // method's own error is the end of another such call.
 func refusal(err error, rve *validation.RetryValidationError, stopped *retrypolicy.StopError) error {
 	if error(rve) == err { //nolint:errorlint // this call's own
-		return rve.ToTemporal(err.Error())
+		return failure.OfRefused(rve, err.Error())
 	}
 	own := *rve
 	own.Stopped = nil
 	message := err.Error()
 	if stopped != nil {
 		own.Stopped = &retrypolicy.StopError{Stop: stopped.Stop, Attempts: stopped.Attempts, Detail: stopped.Detail}
-		message = stopped.Explain(stopped.Err.Error())
+		message = failure.Explain(stopped, stopped.Err.Error())
 	}
-	return own.ToTemporal(message)
+	return failure.OfRefused(&own, message)
 }
 
 // handBack is err as an intermediate failure: the server retries it after
@@ -206,13 +208,13 @@ func handBack(err error, delay time.Duration) error { return handBackWith(err, n
 // handBackWith is handBack of a call that ends with the failure, and with why,
 // should the server find that there is no time to go on.
 func handBackWith(err error, why *retrypolicy.StopError, delay time.Duration) error {
-	err = retrypolicy.Unmark(err)
+	err = marks.Unmark(err)
 	o := temporal.ApplicationErrorOptions{
 		NextRetryDelay: max(delay, 1), // zero would mean "unset"
 		Category:       temporal.ApplicationErrorCategoryBenign,
 	}
 	if why != nil {
-		o.Cause = why.ToTemporal(nil)
+		o.Cause = failure.OfStop(why, nil)
 	}
 	return temporal.NewApplicationErrorWithOptions(wire.Cut(err.Error(), wire.MaxReason), handBackType(err), o)
 }

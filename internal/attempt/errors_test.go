@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
@@ -200,7 +201,7 @@ func TestFailureTooLargeForTheServerIsCut(t *testing.T) {
 		"message": errors.New(large),
 		"cause":   fmt.Errorf("x: %w", errors.New(large)),
 		"details": temporal.NewApplicationError("x", "T", large),
-		"refused": validation.New("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Refused, Reason: large, Result: wire.Encode(large)}}, 0),
+		"refused": failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: large, Result: wire.Encode(large)}}, 0),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -216,7 +217,7 @@ func TestResultsOfTheLargestJournalArrive(t *testing.T) {
 	var j Journal
 	for range 8 {
 		j.begin()
-		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Reason: "no", Result: wire.Encode(strings.Repeat("x", 64<<10-10))}, MaxJournalBytes)
+		j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictRefused, Reason: "no", Result: wire.Encode(strings.Repeat("x", 64<<10-10))}, MaxJournalBytes)
 	}
 	var rve *validation.RetryValidationError
 	err := (&Spec{Method: "A.B"}).refusals(&j, nil)
@@ -257,7 +258,7 @@ func TestPanicWithAnErrorIsThatErrorForFilters(t *testing.T) {
 
 func TestRefusalsAndLostAttemptsArrive(t *testing.T) {
 	t.Parallel()
-	e := validation.New("A.B", 2, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.Refused, Reason: "no", Result: wire.Encode("r")}}, 0)
+	e := failure.Refused("A.B", 2, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no", Result: wire.Encode("r")}}, 0)
 	for _, err := range []error{e, fmt.Errorf("x: %w", e)} {
 		var got *validation.RetryValidationError
 		require.True(t, validation.As(arrive(t, final(err, nil)), &got))

@@ -43,7 +43,7 @@ func (e *execution) unrecorded(ctx context.Context, found *Journal) Unrecorded {
 		err = retrypolicy.Permanent(err)
 	}
 	e.reported = err
-	return Unrecorded{Ended: &retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: wire.Cut(reason, wire.MaxReason), ErrorType: app.GetType()}}
+	return Unrecorded{Ended: &retrypolicy.Outcome{Verdict: retrypolicy.VerdictFailed, Reason: wire.Cut(reason, wire.MaxReason), ErrorType: app.GetType()}}
 }
 
 // tooSoonForTimeout reports whether none of the server attempts before this one can

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
@@ -48,7 +49,7 @@ func TestJournalOfFormat1IsRead(t *testing.T) {
 	result, err := retrypolicy.ResultOf[reply](j.Outcomes[1])
 	require.NoError(t, err)
 	assert.Equal(t, "hm", result.Text)
-	assert.Equal(t, retrypolicy.Lost, j.Outcomes[2].Verdict, "it was running")
+	assert.Equal(t, retrypolicy.VerdictLost, j.Outcomes[2].Verdict, "it was running")
 	assert.Len(t, h.user, 1)
 }
 
@@ -65,7 +66,7 @@ func TestHeaderOfFormat1IsRead(t *testing.T) {
 
 func TestErrorOfFormat1IsRead(t *testing.T) {
 	t.Parallel()
-	err := temporal.NewApplicationErrorWithOptions("old", validation.ErrorType, temporal.ApplicationErrorOptions{
+	err := temporal.NewApplicationErrorWithOptions("old", marks.RefusedType, temporal.ApplicationErrorOptions{
 		Details: []any{converter.NewRawValue(stored(t, "refusals-1.json", "refusals/1"))},
 	})
 	var rve *validation.RetryValidationError
@@ -89,7 +90,7 @@ func TestUnknownFormatIsRefusedNeverMisread(t *testing.T) {
 	_, err = (&Spec{}).withHeader(stored(t, "call-1.json", "call/7"))
 	require.ErrorAs(t, err, &version)
 
-	foreign := temporal.NewApplicationErrorWithOptions("from the future", validation.ErrorType, temporal.ApplicationErrorOptions{
+	foreign := temporal.NewApplicationErrorWithOptions("from the future", marks.RefusedType, temporal.ApplicationErrorOptions{
 		Details: []any{converter.NewRawValue(stored(t, "refusals-1.json", "refusals/2"))},
 	})
 	var rve *validation.RetryValidationError

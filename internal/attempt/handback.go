@@ -22,9 +22,9 @@ const askAfter = time.Second
 // delay; cause is why.
 func (e *execution) handOver(ctx context.Context, cause error, delay time.Duration) error {
 	if !e.caller(ctx).allows(cause) { // the caller's own options end the call here
-		d := Decision{Err: cause, Verdict: retrypolicy.Failed}
+		d := Decision{Err: cause, Verdict: retrypolicy.VerdictFailed}
 		if _, ok := cause.(*refusedError); ok { //nolint:errorlint // never wrapped
-			d.Verdict = retrypolicy.Refused
+			d.Verdict = retrypolicy.VerdictRefused
 		}
 		j := e.heart.view()
 		return e.end(ctx, e.spec.end(&j, d, retrypolicy.StopCaller, "").Err)

@@ -25,14 +25,14 @@ func TestCallersNumbersWinAndTheRestIsTheWorkers(t *testing.T) {
 		caller := &Spec{
 			Method: "ignored",
 			Retry: retrypolicy.Policy{
-				NumRetries: rapid.IntRange(0, retrypolicy.MostRetries).Draw(t, "retries"),
+				NumRetries: rapid.IntRange(0, retrypolicy.MaxRetries).Draw(t, "retries"),
 				Backoff:    rapid.SampledFrom([]retrypolicy.Backoff{retrypolicy.Exponential, retrypolicy.Linear, retrypolicy.Fibonacci, retrypolicy.Constant}).Draw(t, "backoff"),
-				Wait:       time.Duration(rapid.Int64Range(-1, int64(retrypolicy.LongestWait)).Draw(t, "wait")),
-				MaxWait:    time.Duration(rapid.Int64Range(0, int64(retrypolicy.LongestWait)).Draw(t, "max wait")),
+				Wait:       time.Duration(rapid.Int64Range(-1, int64(retrypolicy.MaxDuration)).Draw(t, "wait")),
+				MaxWait:    time.Duration(rapid.Int64Range(0, int64(retrypolicy.MaxDuration)).Draw(t, "max wait")),
 				Jitter:     rapid.SampledFrom([]retrypolicy.Jitter{retrypolicy.FullJitter, retrypolicy.NoJitter, retrypolicy.EqualJitter, retrypolicy.Proportional(0.1)}).Draw(t, "jitter"),
 				InPlace:    time.Duration(rapid.Int64().Draw(t, "in place")),
 			},
-			AttemptTimeout: time.Duration(rapid.Int64Range(0, int64(retrypolicy.LongestWait)).Draw(t, "attempt timeout")),
+			AttemptTimeout: time.Duration(rapid.Int64Range(0, int64(retrypolicy.MaxDuration)).Draw(t, "attempt timeout")),
 		}
 		p, err := caller.Header()
 		require.NoError(t, err)

@@ -102,7 +102,7 @@ func (j *Journal) lose(reason string) {
 	if reason == "" {
 		reason = lostReason
 	}
-	j.end(retrypolicy.Outcome{Verdict: retrypolicy.Lost, Reason: reason}, 0)
+	j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictLost, Reason: reason}, 0)
 }
 
 // lostReason is what is known of an attempt of which nothing is.
@@ -257,8 +257,8 @@ func (d document) journal(dc converter.DataConverter) *Journal {
 		ServerAttempt: max(d.ServerAttempt, 0), ResetTo: max(d.ResetTo, 0), LeftOut: sane(d.LeftOut), Snoozes: sane(d.Snoozes),
 		Adopted: max(d.Adopted, 0), Pending: d.Pending,
 	}
-	for _, granted := range d.Cases[:min(len(d.Cases), retrypolicy.MostCases)] {
-		j.Cases = append(j.Cases, min(sane(granted), retrypolicy.MostRetries))
+	for _, granted := range d.Cases[:min(len(d.Cases), retrypolicy.MaxCases)] {
+		j.Cases = append(j.Cases, min(sane(granted), retrypolicy.MaxRetries))
 	}
 	over := max(len(d.Outcomes)-maxOutcomes, 0)
 	j.LeftOut += over

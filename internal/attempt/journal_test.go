@@ -18,7 +18,7 @@ import (
 )
 
 func failed(attempt int) retrypolicy.Outcome {
-	return retrypolicy.Outcome{Attempt: attempt, Verdict: retrypolicy.Failed, Reason: fmt.Sprint("failure ", attempt)}
+	return retrypolicy.Outcome{Attempt: attempt, Verdict: retrypolicy.VerdictFailed, Reason: fmt.Sprint("failure ", attempt)}
 }
 
 func verdicts(j *Journal) (v []string) {
@@ -34,7 +34,7 @@ func verdicts(j *Journal) (v []string) {
 
 func TestOpenedCountsWhatLeftNoRecord(t *testing.T) {
 	t.Parallel()
-	declined := Unrecorded{Ended: &retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: "declined"}}
+	declined := Unrecorded{Ended: &retrypolicy.Outcome{Verdict: retrypolicy.VerdictFailed, Reason: "declined"}}
 	for _, tc := range []struct {
 		name    string
 		journal *Journal
@@ -215,11 +215,11 @@ func TestResultsBeyondTheBudgetAreDroppedOldestFirst(t *testing.T) {
 	var j Journal
 	for range 5 {
 		j.begin()
-		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Result: wire.Encode(strings.Repeat("x", 100))}, 2*size)
+		j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictRefused, Result: wire.Encode(strings.Repeat("x", 100))}, 2*size)
 	}
 	for i, o := range j.Outcomes {
 		assert.Equal(t, i >= 3, o.Result != nil, "attempt %d", o.Attempt)
-		assert.Equal(t, retrypolicy.Refused, o.Verdict, "the outcome itself stays")
+		assert.Equal(t, retrypolicy.VerdictRefused, o.Verdict, "the outcome itself stays")
 	}
 }
 
@@ -227,7 +227,7 @@ func TestNewestResultIsAlwaysKeptIfOnlyAsADigest(t *testing.T) {
 	t.Parallel()
 	var j Journal
 	j.begin()
-	j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Result: wire.Encode(strings.Repeat("x", 1000))}, 100)
+	j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictRefused, Result: wire.Encode(strings.Repeat("x", 1000))}, 100)
 	require.Len(t, j.Outcomes, 1)
 	_, err := retrypolicy.ResultOf[string](j.Outcomes[0])
 	require.ErrorIs(t, err, wire.ErrNotKept)
@@ -243,12 +243,12 @@ func TestJournalKeepsItsBounds(t *testing.T) {
 			n := j.begin()
 			o := failed(0)
 			if rapid.Bool().Draw(t, "refused") {
-				o = retrypolicy.Outcome{Verdict: retrypolicy.Refused, Result: wire.Encode(strings.Repeat("x", rapid.IntRange(0, budget*3/2).Draw(t, "size")))}
+				o = retrypolicy.Outcome{Verdict: retrypolicy.VerdictRefused, Result: wire.Encode(strings.Repeat("x", rapid.IntRange(0, budget*3/2).Draw(t, "size")))}
 			}
 			j.end(o, budget)
 			last := j.Outcomes[len(j.Outcomes)-1]
 			require.Equal(t, n, last.Attempt)
-			require.Equal(t, last.Verdict == retrypolicy.Refused, last.Result != nil, "the newest result is there")
+			require.Equal(t, last.Verdict == retrypolicy.VerdictRefused, last.Result != nil, "the newest result is there")
 			require.LessOrEqual(t, len(j.Outcomes), maxOutcomes)
 			require.Equal(t, n, len(j.Outcomes)+j.LeftOut, "every attempt is there, or counted as left out")
 			used := 0
@@ -293,7 +293,7 @@ func drawJournal(t *rapid.T) *Journal {
 	for range rapid.IntRange(0, 20).Draw(t, "attempts") {
 		j.begin()
 		j.end(retrypolicy.Outcome{
-			Verdict: rapid.SampledFrom([]retrypolicy.Verdict{retrypolicy.Failed, retrypolicy.Refused, retrypolicy.Lost}).Draw(t, "verdict"),
+			Verdict: rapid.SampledFrom([]retrypolicy.Verdict{retrypolicy.VerdictFailed, retrypolicy.VerdictRefused, retrypolicy.VerdictLost}).Draw(t, "verdict"),
 			Reason:  rapid.SampledFrom([]string{"", "no", "日本"}).Draw(t, "reason"),
 			Wait:    time.Duration(rapid.Int64Min(0).Draw(t, "wait")),
 		}, DefaultJournalBytes)

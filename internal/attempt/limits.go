@@ -298,8 +298,8 @@ func lastRefused(j *Journal) bool {
 		switch o := &j.Outcomes[i]; {
 		case o.BeforeReset:
 			return false
-		case o.Verdict != retrypolicy.Lost:
-			return o.Verdict == retrypolicy.Refused
+		case o.Verdict != retrypolicy.VerdictLost:
+			return o.Verdict == retrypolicy.VerdictRefused
 		}
 	}
 	return false

@@ -10,6 +10,8 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/concurry-go/concurry/internal/failure"
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -66,7 +68,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		l.start = l.Clock.Now()
 	}
 	if l.Spec.Retry.Budget != nil {
-		l.Spec.Retry.Budget.Attempt(l.Clock.Now())
+		l.Spec.Retry.Budget.NoteAttempt(l.Clock.Now())
 	}
 	callers := ctx
 	l.nested = nestedIn(ctx)
@@ -100,7 +102,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		if err != nil && ctx.Err() != nil { // canceled, or out of time: never retried
 			return zero, l.cutOff(ctx, l.ended(callers), err, a)
 		}
-		d := Decision{Action: Accept, Verdict: retrypolicy.Accepted}
+		d := Decision{Action: Accept, Verdict: retrypolicy.VerdictAccepted}
 		if err != nil || len(l.Spec.Validators) > 0 {
 			d = l.judge(out, err, a)
 		}
@@ -127,14 +129,14 @@ func (l *Loop[In, Out]) cutOff(ctx context.Context, stop retrypolicy.Stop, err e
 		err = timedOut(err, "CallTimeout", l.Spec.CallTimeout, true)
 	}
 	reason, err := textOf(err)
-	l.tell(ctx, &Decision{Action: End, Verdict: retrypolicy.Failed, Cause: err, Stop: stop}, a)
+	l.tell(ctx, &Decision{Action: End, Verdict: retrypolicy.VerdictFailed, Cause: err, Stop: stop}, a)
 	if stop != retrypolicy.StopCallTimeout {
-		return retrypolicy.EndOfCall(err)
+		return failure.EndOfCall(err)
 	}
-	l.journal.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: reason}, 0)
+	l.journal.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictFailed, Reason: reason}, 0)
 	detail := outOfTime(&l.journal, fmt.Sprintf("CallTimeout %v", l.Spec.CallTimeout))
 	stopped := l.Spec.stopped(&l.journal, stop, detail)
-	stopped.Err = retrypolicy.Unmark(err)
+	stopped.Err = marks.Unmark(err)
 	return stopped
 }
 
@@ -189,7 +191,7 @@ func (l *Loop[In, Out]) interrupted(ctx context.Context, stop retrypolicy.Stop, 
 		stopped.Err = err
 		return stopped
 	}
-	return retrypolicy.EndOfCall(err)
+	return failure.EndOfCall(err)
 }
 
 // unstarted is the end of a call whose next attempt got no units, or whose
@@ -211,7 +213,7 @@ func (l *Loop[In, Out]) unstarted(callers context.Context, err, last error) erro
 	if lastRefused(&l.journal) {
 		return l.Spec.refusals(&l.journal, stopped)
 	}
-	stopped.Err = retrypolicy.Unmark(last)
+	stopped.Err = marks.Unmark(last)
 	return stopped
 }
 

@@ -41,18 +41,18 @@ const (
 func count(m client.MetricsHandler, e *retrypolicy.Event) {
 	m.Counter(MetricAttempts).Inc(1)
 	switch e.Verdict {
-	case retrypolicy.Failed:
+	case retrypolicy.VerdictFailed:
 		m.Counter(MetricAttemptsFailed).Inc(1)
-	case retrypolicy.Refused:
+	case retrypolicy.VerdictRefused:
 		m.Counter(MetricAttemptsRefused).Inc(1)
-	case retrypolicy.Lost:
+	case retrypolicy.VerdictLost:
 		m.Counter(MetricAttemptsLost).Inc(1)
 	}
 	switch e.Decision {
-	case retrypolicy.Retry:
+	case retrypolicy.DecisionRetry:
 		m.Counter(MetricRetries).Inc(1)
 		m.Timer(MetricRetryWait).Record(e.Wait)
-	case retrypolicy.GiveUp:
+	case retrypolicy.DecisionGiveUp:
 		countGiveUp(m, e.Stop)
 	}
 }
@@ -89,7 +89,7 @@ func (e *execution) tell(ctx context.Context, event retrypolicy.Event) {
 }
 
 func (e *execution) logRetry(ctx context.Context, event *retrypolicy.Event) {
-	if event.Decision != retrypolicy.Retry {
+	if event.Decision != retrypolicy.DecisionRetry {
 		return // the SDK logs an activity's end
 	}
 	log.With(e.out.Next.GetLogger(ctx), callAttempt, event.Number).Warn("Activity "+event.Message()+".",
@@ -130,12 +130,12 @@ func (e *execution) accepted(ctx context.Context, a retrypolicy.Attempt) {
 		e.out.Next.GetMetricsHandler(ctx).Counter(MetricAttempts).Inc(1)
 		return
 	}
-	e.tell(ctx, retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Accepted, Decision: retrypolicy.Accept})
+	e.tell(ctx, retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictAccepted, Decision: retrypolicy.DecisionAccept})
 }
 
 // tellCanceled tells of an attempt that a cancellation has ended.
 func (e *execution) tellCanceled(ctx context.Context, err error, a retrypolicy.Attempt) {
-	e.tell(ctx, retrypolicy.Event{Attempt: a, Verdict: retrypolicy.Failed, Err: err, Decision: retrypolicy.GiveUp, Stop: retrypolicy.StopCanceled})
+	e.tell(ctx, retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictFailed, Err: err, Decision: retrypolicy.DecisionGiveUp, Stop: retrypolicy.StopCanceled})
 }
 
 // notify tells observers of an event; the error is of those that panicked.
@@ -163,16 +163,16 @@ func logProblem(ctx context.Context, what, method string, problem error) {
 // event is what is told about a decision.
 func (d *Decision) event(a retrypolicy.Attempt) retrypolicy.Event {
 	event := retrypolicy.Event{Attempt: a, Verdict: d.Verdict, Err: d.Cause}
-	if d.Verdict == retrypolicy.Failed && d.Cause != nil {
+	if d.Verdict == retrypolicy.VerdictFailed && d.Cause != nil {
 		event.ErrorType = TypeOf(d.Cause)
 	}
 	switch d.Action {
 	case Accept:
-		event.Decision = retrypolicy.Accept
+		event.Decision = retrypolicy.DecisionAccept
 	case End:
-		event.Decision, event.Stop = retrypolicy.GiveUp, d.Stop
+		event.Decision, event.Stop = retrypolicy.DecisionGiveUp, d.Stop
 	case WaitHere, WaitServer:
-		event.Decision, event.Wait, event.OnServer = retrypolicy.Retry, d.Delay, d.Action == WaitServer
+		event.Decision, event.Wait, event.OnServer = retrypolicy.DecisionRetry, d.Delay, d.Action == WaitServer
 	}
 	return event
 }

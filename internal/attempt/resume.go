@@ -7,8 +7,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/retrypolicy"
-	"github.com/concurry-go/concurry/validation"
 )
 
 // Resumption is what is known when a call goes on without the judgement of an
@@ -31,7 +31,7 @@ func (s *Spec) Resume(j *Journal, r Resumption, c *Clock) (stop retrypolicy.Stop
 	}
 	if r.Cause != nil {
 		if _, stop, _ = s.retries(j, r.Cause, false, r.Attempt); stop != "" {
-			return stop, s.end(j, Decision{Err: r.Cause, Verdict: retrypolicy.Failed}, stop, "").Err
+			return stop, s.end(j, Decision{Err: r.Cause, Verdict: retrypolicy.VerdictFailed}, stop, "").Err
 		}
 	}
 	detail := ""
@@ -68,9 +68,9 @@ func (s *Spec) lastKnown(j *Journal, stopped *retrypolicy.StopError) (err error,
 		switch {
 		case o.BeforeReset:
 			continue
-		case o.Verdict == retrypolicy.Lost:
+		case o.Verdict == retrypolicy.VerdictLost:
 			lost = true
-		case o.Verdict == retrypolicy.Refused:
+		case o.Verdict == retrypolicy.VerdictRefused:
 			return s.refusals(j, stopped), true
 		case lost:
 			return s.lost(j, &o), false
@@ -82,7 +82,7 @@ func (s *Spec) lastKnown(j *Journal, stopped *retrypolicy.StopError) (err error,
 }
 
 func (s *Spec) refusals(j *Journal, stopped *retrypolicy.StopError) error {
-	e := validation.New(s.Method, j.Started, j.Outcomes, j.LeftOut)
+	e := failure.Refused(s.Method, j.Started, j.Outcomes, j.LeftOut)
 	e.Stopped = stopped
 	return e
 }
@@ -90,7 +90,7 @@ func (s *Spec) refusals(j *Journal, stopped *retrypolicy.StopError) error {
 func (s *Spec) lost(j *Journal, last *retrypolicy.Outcome) error {
 	e := &LostError{Method: s.Method}
 	for _, o := range j.Outcomes {
-		if o.Verdict == retrypolicy.Lost && !o.BeforeReset {
+		if o.Verdict == retrypolicy.VerdictLost && !o.BeforeReset {
 			e.Lost, e.Reason = append(e.Lost, o.Attempt), o.Reason
 		}
 	}

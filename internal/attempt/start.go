@@ -49,7 +49,7 @@ func (e *execution) begin() (n int, told bool) {
 		now = e.host.Clock.Now
 	}
 	if b := e.spec.Retry.Budget; b != nil && e.heart.started() == 0 {
-		b.Attempt(e.host.Clock.Now())
+		b.NoteAttempt(e.host.Clock.Now())
 	}
 	return e.heart.begin(now)
 }

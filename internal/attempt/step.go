@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/concurry-go/concurry/internal/failure"
+	"github.com/concurry-go/concurry/internal/marks"
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -64,14 +67,14 @@ func (s *Spec) Judge(j *Journal, result any, err error, a retrypolicy.Attempt, c
 	if err == nil {
 		refusal := s.validate(result, a)
 		if refusal == nil {
-			return Decision{Action: Accept, Verdict: retrypolicy.Accepted}
+			return Decision{Action: Accept, Verdict: retrypolicy.VerdictAccepted}
 		}
 		reason, refusal := textOf(refusal)
-		j.end(retrypolicy.Outcome{Verdict: retrypolicy.Refused, Reason: reason, Result: encode(result)}, s.journalBytes())
+		j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictRefused, Reason: reason, Result: encode(result)}, s.journalBytes())
 		return s.next(j, &refusedError{reason: refusal}, a, c, room)
 	}
 	reason, err := textOf(err)
-	j.end(retrypolicy.Outcome{Verdict: retrypolicy.Failed, Reason: reason, ErrorType: TypeOf(err)}, 0)
+	j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictFailed, Reason: reason, ErrorType: TypeOf(err)}, 0)
 	return s.next(j, err, a, c, room)
 }
 
@@ -102,9 +105,9 @@ func askValidator(v Validator, i int, result any, a retrypolicy.Attempt) (refusa
 // next decides after an outcome that was not accepted.
 func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, room Room) Decision {
 	refused, isRefusal := cause.(*refusedError) //nolint:errorlint // never wrapped
-	d := Decision{Action: End, Err: cause, Verdict: retrypolicy.Failed, Cause: cause}
+	d := Decision{Action: End, Err: cause, Verdict: retrypolicy.VerdictFailed, Cause: cause}
 	if isRefusal {
-		d.Verdict, d.Cause = retrypolicy.Refused, refused.reason
+		d.Verdict, d.Cause = retrypolicy.VerdictRefused, refused.reason
 	}
 	of, stop, problem := s.retries(j, cause, isRefusal, a)
 	d.Problem = problem
@@ -115,7 +118,7 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 	switch {
 	case told:
 	case of >= 0:
-		delay = s.Retry.CaseDelay(of, j.ofCase(of)+1, c.Random)
+		delay = retry.CaseDelay(&s.Retry, of, j.ofCase(of)+1, c.Random)
 	default:
 		delay = s.Retry.Delay(j.Started-j.caseRetries(), c.Random)
 	}
@@ -159,10 +162,11 @@ func (s *Spec) pay(c *Clock) (refusal string) {
 		return ""
 	}
 	now := c.Now()
-	if b.Retry(now) {
+	if b.TryRetry(now) {
 		return ""
 	}
-	return b.Describe(now)
+	attempts, retries := b.Recent(now)
+	return fmt.Sprintf("the retry budget is spent: of the last %d attempts %d were retries", attempts, retries)
 }
 
 // end is d as the call's end: with why there is no further attempt, and with a
@@ -171,13 +175,13 @@ func (s *Spec) end(j *Journal, d Decision, stop retrypolicy.Stop, detail string)
 	d.Stop = stop
 	stopped := s.stopped(j, stop, detail)
 	switch {
-	case d.Verdict == retrypolicy.Refused:
+	case d.Verdict == retrypolicy.VerdictRefused:
 		d.Err = s.refusals(j, stopped)
 	case s.Governs():
-		stopped.Err = retrypolicy.Unmark(d.Err)
+		stopped.Err = marks.Unmark(d.Err)
 		d.Err = stopped
 	default:
-		d.Err = retrypolicy.EndOfCall(d.Err)
+		d.Err = failure.EndOfCall(d.Err)
 	}
 	return d
 }
@@ -220,7 +224,7 @@ func misfit(delay time.Duration, told bool, left time.Duration, of string) strin
 // case, or -1, and if not, why not. problem is of filters that panicked.
 func (s *Spec) retries(j *Journal, cause error, isRefusal bool, a retrypolicy.Attempt) (of int, stop retrypolicy.Stop, problem error) {
 	if !isRefusal && s.openCase(j) && !retrypolicy.IsPermanent(cause) {
-		of, problem = s.Retry.CaseOf(cause, a)
+		of, problem = retry.CaseOf(&s.Retry, cause, a)
 		switch {
 		case of < 0:
 		case j.ofCase(of) >= s.Retry.Cases[of].NumRetries || j.Started >= s.Retry.Attempts():
@@ -237,7 +241,7 @@ func (s *Spec) retries(j *Journal, cause error, isRefusal bool, a retrypolicy.At
 	case isRefusal:
 		return -1, retrypolicy.StopPermanent, nil
 	}
-	yes, panicked := s.Retry.Retries(cause, a)
+	yes, panicked := retry.Wanted(&s.Retry, cause, a)
 	if panicked != nil {
 		problem = errors.Join(problem, panicked)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/marks"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
 )
@@ -79,11 +80,11 @@ func TestWhatComesAfterAnAttempt(t *testing.T) {
 				require.NoError(t, d.Err)
 				return
 			}
-			require.ErrorIs(t, d.Err, retrypolicy.Unmark(tc.err), "the attempt's own error")
+			require.ErrorIs(t, d.Err, marks.Unmark(tc.err), "the attempt's own error")
 			require.EqualError(t, d.Err, tc.err.Error())
 			last := j.Outcomes[len(j.Outcomes)-1]
 			assert.Equal(t, retrypolicy.Outcome{
-				Attempt: tc.attempt, Verdict: retrypolicy.Failed, Reason: tc.err.Error(), ErrorType: TypeOf(tc.err), Wait: tc.delay,
+				Attempt: tc.attempt, Verdict: retrypolicy.VerdictFailed, Reason: tc.err.Error(), ErrorType: TypeOf(tc.err), Wait: tc.delay,
 			}, last)
 			assert.Zero(t, j.Running)
 		})
@@ -293,9 +294,11 @@ func TestErrorWhoseTextPanicsIsJudgedLikeAnyOther(t *testing.T) {
 
 func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 	t.Parallel()
-	lost := func(n int) retrypolicy.Outcome { return retrypolicy.Outcome{Attempt: n, Verdict: retrypolicy.Lost} }
+	lost := func(n int) retrypolicy.Outcome {
+		return retrypolicy.Outcome{Attempt: n, Verdict: retrypolicy.VerdictLost}
+	}
 	refused := func(n int) retrypolicy.Outcome {
-		return retrypolicy.Outcome{Attempt: n, Verdict: retrypolicy.Refused, Reason: "no good"}
+		return retrypolicy.Outcome{Attempt: n, Verdict: retrypolicy.VerdictRefused, Reason: "no good"}
 	}
 	old := func(o retrypolicy.Outcome) retrypolicy.Outcome { o.BeforeReset = true; return o }
 	s := &Spec{Method: "A.B"}

@@ -4,8 +4,7 @@ package chain
 import (
 	"errors"
 	"slices"
-
-	"go.temporal.io/sdk/temporal"
+	"time"
 )
 
 // Longest is how many errors of a chain are looked at. No program wraps an error
@@ -58,12 +57,24 @@ func walk(err error, visit func(error) Step, left *int) (stopped bool) {
 	return false
 }
 
-// Application is the first Temporal application error of one of these types in
+// ApplicationError has the methods of a *temporal.ApplicationError, so that packages
+// can read one without importing Temporal's.
+type ApplicationError interface {
+	error
+	Type() string
+	Message() string
+	NonRetryable() bool
+	NextRetryDelay() time.Duration
+	HasDetails() bool
+	Details(pointers ...any) error
+}
+
+// Application returns the first Temporal application error of one of these types in
 // err's chain, joined errors included; nil if there is none. errors.As would
 // stop at the first application error of any type.
-func Application(err error, types ...string) (found *temporal.ApplicationError) {
+func Application(err error, types ...string) (found ApplicationError) {
 	Walk(err, func(err error) Step {
-		if app, ok := err.(*temporal.ApplicationError); ok && slices.Contains(types, app.Type()) { //nolint:errorlint // the chain is walked here
+		if app, ok := err.(ApplicationError); ok && slices.Contains(types, app.Type()) { //nolint:errorlint // the chain is walked here
 			found = app
 			return Stop
 		}

@@ -149,6 +149,25 @@ func (w Outcome) Outcome(dc converter.DataConverter) retrypolicy.Outcome {
 	return o
 }
 
+// RefusedCall is a validation.RetryValidationError on the wire.
+type RefusedCall struct {
+	Method   string    `json:"method"`
+	Attempts int       `json:"attempts"`
+	LeftOut  int       `json:"left_out,omitempty"`
+	Outcomes []Outcome `json:"outcomes"`
+}
+
+// RefusedReasons returns why each refused result was refused, in order.
+func RefusedReasons(outcomes []retrypolicy.Outcome) []string {
+	var reasons []string
+	for _, o := range outcomes {
+		if o.Verdict == retrypolicy.VerdictRefused && !o.BeforeReset {
+			reasons = append(reasons, o.Reason)
+		}
+	}
+	return reasons
+}
+
 // Cut shortens s to at most n bytes, at a rune's border, and says so where
 // there is room to. Invalid UTF-8, which protobuf refuses, is replaced.
 func Cut(s string, n int) string {

@@ -140,14 +140,14 @@ func TestOutcomeSurvivesTheWire(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := retrypolicy.Outcome{
 			Attempt:     rapid.IntRange(1, 1_000_001).Draw(t, "attempt"),
-			Verdict:     rapid.SampledFrom([]retrypolicy.Verdict{retrypolicy.Failed, retrypolicy.Refused, retrypolicy.Lost}).Draw(t, "verdict"),
+			Verdict:     rapid.SampledFrom([]retrypolicy.Verdict{retrypolicy.VerdictFailed, retrypolicy.VerdictRefused, retrypolicy.VerdictLost}).Draw(t, "verdict"),
 			Reason:      rapid.StringN(0, 100, -1).Draw(t, "reason"),
 			ErrorType:   rapid.StringN(0, 20, -1).Draw(t, "type"),
 			Wait:        time.Duration(rapid.Int64Min(0).Draw(t, "wait")),
 			BeforeReset: rapid.Bool().Draw(t, "before reset"),
 		}
 		want := rapid.String().Draw(t, "result")
-		if o.Verdict == retrypolicy.Refused {
+		if o.Verdict == retrypolicy.VerdictRefused {
 			o.Result = wire.Encode(want)
 		}
 		data, err := json.Marshal(wire.FromOutcome(o))

@@ -67,8 +67,8 @@ var (
 	})
 	Describe = activity.Method(books, "Describe", (*Books).Describe, activity.MethodOptions[Query, Card]{
 		RetryUntil: []validation.Validator[Card]{
-			validation.Check("the summary is missing", func(c Card) bool { return c.Summary != "" }),
-			validation.Check("the keywords are missing: give three", func(c Card) bool { return len(c.Keywords) >= 3 }),
+			validation.AcceptIf("the summary is missing", func(c Card) bool { return c.Summary != "" }),
+			validation.AcceptIf("the keywords are missing: give three", func(c Card) bool { return len(c.Keywords) >= 3 }),
 		},
 	})
 	Translate = activity.Method(books, "Translate", (*Books).Translate, activity.MethodOptions[Query, Translation]{
@@ -145,7 +145,7 @@ func (b *Books) Describe(ctx context.Context, q Query) (Card, error) {
 // and those that were not JSON. A lost connection is none.
 func complaints(ctx context.Context) (reasons []string) {
 	for _, o := range activity.Previous(ctx) {
-		if o.Verdict == retrypolicy.Refused || o.ErrorType == "SyntaxError" {
+		if o.Verdict == retrypolicy.VerdictRefused || o.ErrorType == "SyntaxError" {
 			reasons = append(reasons, o.Reason)
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/retrypolicy"
-	"github.com/concurry-go/concurry/validation"
 )
 
 // of is a call of a shape that fails, and fails again.
@@ -146,8 +145,8 @@ func TestErrorsTellOutcomes(t *testing.T) {
 	}{
 		{app("busy of body c1/3", "errorString"), outcome{Ending: endsBodys, Act: isBusy, Body: 3, Call: "c1"}},
 		{app("panic: panic of body c1.s0.2/1", "PanicError"), outcome{Ending: endsBodys, Act: panics, Body: 1, Call: "c1.s0.2"}},
-		{app("lost", retrypolicy.LostType), outcome{Ending: endsLost}},
-		{app("refused", validation.ErrorType), outcome{Ending: endsRefused}},
+		{app("lost", "AttemptLost"), outcome{Ending: endsLost}},
+		{app("refused", "RetryValidationError"), outcome{Ending: endsRefused}},
 		{app("no room", "LimitWait"), outcome{Ending: endsWaiting}},
 		{app("context deadline exceeded", ""), outcome{Ending: endsDeadline}},
 		{app("the method ignored the end of its context and was abandoned", ""), outcome{Ending: endsAbandoned}},

@@ -51,7 +51,8 @@ func outcomeOf(out output, err error) outcome {
 		return outcome{Ending: endsWell, Body: out.N, Call: out.Call}
 	}
 	o := outcome{Ending: endingOf(err), Text: err.Error()}
-	o.Stop, _ = retrypolicy.StopOf(err)
+	stop, _ := retrypolicy.StopOf(err)
+	o.Stop = stop.Stop
 	if o.Ending == endsBodys {
 		m := named.FindStringSubmatch(o.Text)
 		o.Call = m[2]

@@ -129,7 +129,7 @@ func endingOf(err error) ending {
 
 func stoppedBy(err error) retrypolicy.Stop {
 	stop, _ := retrypolicy.StopOf(err)
-	return stop
+	return stop.Stop
 }
 
 // start brings server and worker up.

@@ -1,4 +1,4 @@
-package retrypolicy_test
+package retry_test
 
 import (
 	"math"
@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
 func TestTemporalPolicyOfTheDefaults(t *testing.T) {
 	t.Parallel()
 	p := retrypolicy.Policy{NumRetries: 3}
-	got := p.Temporal()
+	got := retry.Temporal(&p)
 	assert.EqualValues(t, 4, got.MaximumAttempts, "NumRetries+1, where no engine counts")
 	assert.Equal(t, time.Second, got.InitialInterval)
 	assert.InDelta(t, 2, got.BackoffCoefficient, 0)
@@ -39,7 +40,7 @@ func TestTemporalPolicyFollowsTheAlgorithmsCurve(t *testing.T) {
 		{custom, 2, time.Second}, // never below the first interval, which the server would refuse
 	} {
 		p := retrypolicy.Policy{NumRetries: 4, Backoff: tc.backoff}
-		got := p.Temporal()
+		got := retry.Temporal(&p)
 		assert.InDelta(t, tc.coefficient, got.BackoffCoefficient, 0, "%v", tc.backoff)
 		assert.Equal(t, time.Second, got.InitialInterval)
 		assert.Equal(t, tc.most, got.MaximumInterval)
@@ -48,9 +49,9 @@ func TestTemporalPolicyFollowsTheAlgorithmsCurve(t *testing.T) {
 
 func TestBackstopIsFarBeyondTheBudget(t *testing.T) {
 	t.Parallel()
-	for retries, want := range map[int]int32{0: 12, 1: 14, 5: 22, retrypolicy.MostRetries: 2_000_012} {
+	for retries, want := range map[int]int32{0: 12, 1: 14, 5: 22, retrypolicy.MaxRetries: 2_000_012} {
 		p := retrypolicy.Policy{NumRetries: retries}
-		assert.Equal(t, want, p.Backstop().MaximumAttempts)
+		assert.Equal(t, want, retry.Backstop(&p).MaximumAttempts)
 	}
 }
 
@@ -60,7 +61,7 @@ func TestTemporalPoliciesAreSuchAsTheServerAccepts(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPolicy(t)
-		policy, backstop := p.Temporal(), p.Backstop()
+		policy, backstop := retry.Temporal(&p), retry.Backstop(&p)
 		require.EqualValues(t, p.NumRetries+1, policy.MaximumAttempts)
 		require.EqualValues(t, 2*(p.NumRetries+1)+10, backstop.MaximumAttempts)
 		require.GreaterOrEqual(t, policy.InitialInterval, time.Millisecond)
@@ -90,7 +91,7 @@ func TestStartToCloseIsTwoAttemptsOneWaitAndFiveSeconds(t *testing.T) {
 			t.Parallel()
 			for _, retries := range []int{0, 1, 1000} {
 				p := retrypolicy.Policy{NumRetries: retries, InPlace: tc.inPlace}
-				assert.Equal(t, tc.want, p.StartToClose(tc.attempt, tc.call), "%d retries", retries)
+				assert.Equal(t, tc.want, retry.StartToClose(&p, tc.attempt, tc.call), "%d retries", retries)
 			}
 		})
 	}
@@ -99,5 +100,5 @@ func TestStartToCloseIsTwoAttemptsOneWaitAndFiveSeconds(t *testing.T) {
 func TestStartToCloseDoesNotOverflow(t *testing.T) {
 	t.Parallel()
 	p := retrypolicy.Policy{InPlace: math.MaxInt64}
-	assert.Equal(t, 3*retrypolicy.LongestWait+5*time.Second, p.StartToClose(retrypolicy.LongestWait, 0))
+	assert.Equal(t, 3*retrypolicy.MaxDuration+5*time.Second, retry.StartToClose(&p, retrypolicy.MaxDuration, 0))
 }
