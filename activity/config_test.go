@@ -22,9 +22,9 @@ import (
 func configured(t *testing.T, config string) activity.Options {
 	t.Helper()
 	o := activity.Options{
-		Retry:       retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait, RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(io.EOF)}},
-		CallTimeout: time.Minute,
-		Filters:     map[string]retrypolicy.Filter{"lost": retrypolicy.ErrorIs(io.ErrUnexpectedEOF)},
+		Retry:        retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait, RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(io.EOF)}},
+		CallTimeout:  time.Minute,
+		NamedFilters: map[string]retrypolicy.Filter{"lost": retrypolicy.ErrorIs(io.ErrUnexpectedEOF)},
 	}
 	require.NoError(t, json.Unmarshal([]byte(config), &o.RetryConfig))
 	return o
@@ -70,7 +70,7 @@ func TestConfigurationNamesValidators(t *testing.T) {
 	always := 0
 	n := attempts(t, d, activity.MethodOptions[string, string]{
 		RetryUntil: []validation.Validator[string]{func(string, retrypolicy.Attempt) error { always++; return nil }},
-		Validators: map[string]validation.Validator[string]{
+		NamedValidators: map[string]validation.Validator[string]{
 			"long":  validation.AcceptIf("too short", func(s string) bool { return s != "" }),
 			"never": never,
 		},
@@ -99,7 +99,7 @@ func TestConfigurationThatIsWrongIsNamed(t *testing.T) {
 		require.EqualError(t, err, want)
 	}
 	_, err = activity.NewMethod(activity.Define[*bot]("Bot", configured(t, `{"Say": {"retry_until": "complete"}}`)), "Say", (*bot).Say,
-		activity.MethodOptions[string, string]{Validators: map[string]validation.Validator[string]{"never": never, "long": never}})
+		activity.MethodOptions[string, string]{NamedValidators: map[string]validation.Validator[string]{"never": never, "long": never}})
 	require.ErrorContains(t, err, "that the method has: long, never")
 }
 
@@ -133,4 +133,20 @@ func ExampleOptions_retryConfig() {
 	// Output:
 	// LLM <nil>
 	// LLM: RetryConfig "Genarate": must be "*" or a method: Generate
+}
+
+func TestWhatOnlyAConfigurationCanNameIsRefusedWithoutOne(t *testing.T) {
+	t.Parallel()
+	fn := func(context.Context, string) (string, error) { return "", nil }
+	refuses := validation.AcceptIf("never", func(string) bool { return false })
+	_, err := activity.NewFunc("F", fn, activity.Options{}, activity.MethodOptions[string, string]{
+		NamedValidators: map[string]validation.Validator[string]{"never": refuses},
+	})
+	require.ErrorContains(t, err, "NamedValidators")
+	_, err = activity.NewFunc("F", fn, activity.Options{NamedFilters: map[string]retrypolicy.Filter{"eof": retrypolicy.ErrorIs(io.EOF)}}, activity.MethodOptions[string, string]{})
+	require.ErrorContains(t, err, "NamedFilters")
+	_, err = activity.NewFunc("F", fn, activity.Options{RetryConfig: retrypolicy.Configs{}}, activity.MethodOptions[string, string]{
+		NamedValidators: map[string]validation.Validator[string]{"never": refuses},
+	})
+	require.NoError(t, err, "a configuration that is empty could name them")
 }

@@ -139,9 +139,12 @@ func newMethod[In, Out any](activityType, name string, options Options, own Meth
 		options.Retry = *own.Retry
 	}
 	policy, until, err := options.configured(name)
+	if err == nil {
+		err = checkNamed("NamedValidators", len(own.NamedValidators), options.RetryConfig)
+	}
 	if err == nil && until != nil {
 		var more []validation.Validator[Out]
-		more, err = validation.Named(until, own.Validators)
+		more, err = validation.Named(until, own.NamedValidators)
 		own.RetryUntil, err = slices.Concat(own.RetryUntil, more), within("RetryConfig.", err)
 	}
 	if err != nil {

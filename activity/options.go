@@ -54,9 +54,10 @@ type Options struct {
 	// their own numbers. A name that is no method's is an error.
 	RetryConfig retrypolicy.Configs
 
-	// Filters are those that RetryConfig's retry_on can name, to be asked
-	// instead of those in Retry.
-	Filters map[string]retrypolicy.Filter
+	// NamedFilters are the filters that RetryConfig's retry_on can name; those that
+	// it names are asked instead of those in Retry, and no other. Without a
+	// RetryConfig they are an error.
+	NamedFilters map[string]retrypolicy.Filter
 
 	// Observers are told of every attempt that ends, on the worker, or in this
 	// process where the method runs in it.
@@ -111,9 +112,10 @@ type MethodOptions[In, Out any] struct {
 	// is bound by, such as the tenant's. Nil is one set for all, that of "".
 	LimitKey func(In) string
 
-	// Validators are those that Options.RetryConfig's retry_until can name, to
-	// be asked after RetryUntil.
-	Validators map[string]validation.Validator[Out]
+	// NamedValidators are the validators that Options.RetryConfig's retry_until can
+	// name; those that it names are asked after RetryUntil, and no other. Without a
+	// RetryConfig they are an error.
+	NamedValidators map[string]validation.Validator[Out]
 
 	// Retry replaces the definition's whole policy, filters included, if it is
 	// not nil.
@@ -132,6 +134,7 @@ func (o *Options) check() error {
 	if err := o.Retry.Check(); err != nil {
 		errs = append(errs, within("Retry.", err))
 	}
+	errs = append(errs, checkNamed("NamedFilters", len(o.NamedFilters), o.RetryConfig))
 	errs = append(errs, checkTimeouts(o.AttemptTimeout, o.CallTimeout))
 	if o.CallTimeout > 0 && o.AttemptTimeout > o.CallTimeout {
 		errs = append(errs, &retrypolicy.FieldError{Field: "AttemptTimeout", Value: o.AttemptTimeout, Allowed: fmt.Sprintf("must not be above CallTimeout, %v", o.CallTimeout)})
@@ -218,11 +221,20 @@ func (o *Options) checkForeignCaller() error {
 // method of a name, and what that says of validators.
 func (o *Options) configured(name string) (retrypolicy.Policy, []string, error) {
 	config := o.RetryConfig.For(name)
-	p, err := config.Over(o.Retry, o.Filters)
+	p, err := config.Over(o.Retry, o.NamedFilters)
 	if err != nil {
 		return p, nil, within("RetryConfig.", err)
 	}
 	return p, config.RetryUntil, nil
+}
+
+// checkNamed refuses what only a configuration can name where there is none: it
+// would never be asked.
+func checkNamed(field string, n int, configs retrypolicy.Configs) error {
+	if n == 0 || configs != nil {
+		return nil
+	}
+	return &retrypolicy.FieldError{Field: field, Value: fmt.Sprintf("%d of them", n), Allowed: "must be empty without a RetryConfig, which alone can name them; what always holds belongs into Retry.RetryOn and RetryUntil"}
 }
 
 // checkConfigNames refuses configurations of methods that are none.

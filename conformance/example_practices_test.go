@@ -142,7 +142,7 @@ func Example_retryConfig() {
 	fmt.Println(fromFile.NumRetries, fromFile.Backoff, fromFile.Wait, fromFile.Jitter, err)
 	// Output:
 	// <nil>
-	// 3 exponential 1s FullJitter <nil>
+	// 3 exponential 1s full <nil>
 }
 
 // The error's fields.

@@ -45,8 +45,8 @@ type Config struct {
 	RetryUntil []string `json:"retry_until,omitzero"`
 }
 
-// MarshalYAML is how Go's YAML libraries write a Config. By themselves they leave
-// empty lists out.
+// MarshalYAML writes c with Go's YAML libraries, which by themselves would leave empty
+// lists out.
 func (c Config) MarshalYAML() (any, error) {
 	list := func(names []string) *[]string {
 		if names == nil {
@@ -83,71 +83,83 @@ func (c Config) Policy() (Policy, error) {
 	return p, nil
 }
 
-// Over is p with what the configuration says instead, key by key, for policies
-// that are declared in Go and tuned from outside. filters are those that
-// retry_on can name. The error names every key that is wrong. It does not look
-// at RetryUntil, for which there is validation.Named, and leaves p's Cases as
-// they are.
+// Over returns p with what the configuration says instead, key by key, for policies
+// that are declared in Go and tuned from outside. filters are those that retry_on can
+// name. The error has a [FieldError] for each key that is wrong. Over does not look at
+// RetryUntil, for which there is validation.Named, and leaves p's Cases as they are.
 func (c Config) Over(p Policy, filters map[string]Filter) (Policy, error) {
-	var errs []error
-	bad := func(key string, value any, allowed string) {
-		errs = append(errs, &FieldError{Field: key, Value: value, Allowed: allowed})
-	}
-	if c.NumRetries != nil {
-		p.NumRetries = *c.NumRetries
-		if p.NumRetries < 0 || p.NumRetries > MaxRetries {
-			bad("num_retries", p.NumRetries, fmt.Sprintf("must be from 0 to %d", MaxRetries))
-		}
-	}
-	if len(c.RetryOn) > 0 {
-		p.RetryOn = nil
-		known := slices.Sorted(maps.Keys(filters))
-		for _, name := range c.RetryOn {
-			if filters[name] == nil {
-				bad("retry_on", name, namesAllowed("filter", known))
-			}
-			p.RetryOn = append(p.RetryOn, filters[name])
-		}
-	}
-	if c.RetryAlgorithm != "" {
-		algorithm, err := ParseAlgorithm(c.RetryAlgorithm)
-		if err != nil {
-			bad("retry_algorithm", c.RetryAlgorithm, algorithmsAllowed)
-		}
-		p.Backoff = algorithm
-	}
-	for _, s := range []struct {
-		key   string
-		value *float64
-		field *time.Duration
-	}{
-		{"retry_wait", c.RetryWait, &p.Wait},
-		{"retry_max_wait", c.RetryMaxWait, &p.MaxWait},
-		{"retry_max_elapsed", c.RetryMaxElapsed, &p.MaxElapsed},
-	} {
-		if s.value == nil {
-			continue
-		}
-		if math.IsNaN(*s.value) || *s.value <= 0 || *s.value > MaxDuration.Seconds() {
-			bad(s.key, *s.value, fmt.Sprintf("must be seconds above 0 and at most %.0f", MaxDuration.Seconds()))
-			continue
-		}
-		*s.field = max(time.Duration(*s.value*float64(time.Second)), 1)
-	}
-	if c.RetryJitter != nil {
-		switch j := *c.RetryJitter; {
-		case math.IsNaN(j) || j < 0 || j > 1:
-			bad("retry_jitter", j, "must be from 0 (no jitter) to 1; anything above 0 means full jitter")
-		case j == 0:
-			p.Jitter = NoJitter
-		default:
-			p.Jitter = FullJitter
-		}
-	}
+	errs := []error{c.retriesOver(&p), c.filtersOver(&p, filters), c.algorithmOver(&p)}
+	errs = append(errs,
+		secondsOver(&p.Wait, "retry_wait", c.RetryWait),
+		secondsOver(&p.MaxWait, "retry_max_wait", c.RetryMaxWait),
+		secondsOver(&p.MaxElapsed, "retry_max_elapsed", c.RetryMaxElapsed),
+		c.jitterOver(&p))
 	if err := errors.Join(errs...); err != nil {
 		return Policy{}, err
 	}
 	return p, nil
+}
+
+func (c *Config) retriesOver(p *Policy) error {
+	if c.NumRetries == nil {
+		return nil
+	}
+	p.NumRetries = *c.NumRetries
+	if p.NumRetries < 0 || p.NumRetries > MaxRetries {
+		return &FieldError{Field: "num_retries", Value: p.NumRetries, Allowed: fmt.Sprintf("must be from 0 to %d", MaxRetries)}
+	}
+	return nil
+}
+
+func (c *Config) filtersOver(p *Policy, filters map[string]Filter) error {
+	if len(c.RetryOn) == 0 {
+		return nil
+	}
+	p.RetryOn = nil
+	known := slices.Sorted(maps.Keys(filters))
+	var errs []error
+	for _, name := range c.RetryOn {
+		if filters[name] == nil {
+			errs = append(errs, &FieldError{Field: "retry_on", Value: name, Allowed: namesAllowed("filter", known)})
+		}
+		p.RetryOn = append(p.RetryOn, filters[name])
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) algorithmOver(p *Policy) error {
+	if c.RetryAlgorithm == "" {
+		return nil
+	}
+	algorithm, err := ParseAlgorithm(c.RetryAlgorithm)
+	p.Backoff = algorithm
+	return err
+}
+
+func secondsOver(field *time.Duration, key string, seconds *float64) error {
+	if seconds == nil {
+		return nil
+	}
+	if math.IsNaN(*seconds) || *seconds <= 0 || *seconds > MaxDuration.Seconds() {
+		return &FieldError{Field: key, Value: *seconds, Allowed: fmt.Sprintf("must be seconds above 0 and at most %.0f", MaxDuration.Seconds())}
+	}
+	*field = max(time.Duration(*seconds*float64(time.Second)), 1)
+	return nil
+}
+
+func (c *Config) jitterOver(p *Policy) error {
+	if c.RetryJitter == nil {
+		return nil
+	}
+	switch j := *c.RetryJitter; {
+	case math.IsNaN(j) || j < 0 || j > 1:
+		return &FieldError{Field: "retry_jitter", Value: j, Allowed: "must be from 0 (no jitter) to 1; anything above 0 means full jitter"}
+	case j == 0:
+		p.Jitter = NoJitter
+	default:
+		p.Jitter = FullJitter
+	}
+	return nil
 }
 
 // namesAllowed says which names there are.
@@ -200,6 +212,6 @@ const AllMethods = "*"
 // in Go.
 type Configs map[string]Config
 
-// For is the configuration of one method: what stands under its name, and what
+// For returns the configuration of one method: what stands under its name, and what
 // that leaves open from AllMethods.
 func (c Configs) For(method string) Config { return c[AllMethods].merge(c[method]) }

@@ -69,7 +69,7 @@ func ExampleConfig() {
 		return
 	}
 	fmt.Println(policy.NumRetries, policy.Backoff, policy.Wait, policy.Jitter)
-	// Output: 3 linear 2s NoJitter
+	// Output: 3 linear 2s none
 }
 
 // A mistake in a configuration file names its key.
@@ -146,10 +146,10 @@ func ExampleJitter() {
 		fmt.Println(jitter, policy.Delay(1, lowest).Round(time.Second), policy.Delay(1, highest))
 	}
 	// Output:
-	// FullJitter 0s 10s
-	// NoJitter 10s 10s
-	// EqualJitter 5s 10s
-	// Proportional(0.25) 8s 12.5s
+	// full 0s 10s
+	// none 10s 10s
+	// equal 5s 10s
+	// proportional(0.25) 8s 12.5s
 }
 
 // Filters can look at the arguments of the call.

@@ -1,17 +1,21 @@
 package retrypolicy
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// Jitter is how a wait is spread between zero and its ceiling, so that many
-// callers that failed together do not come back together.
-type Jitter uint64
+// Jitter spreads a wait between zero and its ceiling, so that many callers that
+// failed together do not come back together. The zero value is [FullJitter]; there
+// are [NoJitter], [EqualJitter] and [Proportional] besides. Its text, also in JSON,
+// is full, none, equal or proportional(0.1).
+type Jitter uint64 // the low half is the kind, the high half the bits of a proportion
 
-// The low half of a Jitter is its kind, the high half the bits of a
-// proportion: comparable, usable in constants, and 0.3 does not compile.
 const (
 	// FullJitter is uniform in (0, ceiling], the default. See "Exponential
 	// Backoff And Jitter", AWS Architecture Blog, 2015.
@@ -24,9 +28,9 @@ const (
 	jitterKinds
 )
 
-// Proportional is uniform within a proportion, above 0 and at most 1, around
-// the ceiling: Proportional(0.1) waits between 90 % and 110 % of it, but never
-// longer than MaxWait.
+// Proportional returns a jitter that is uniform within a proportion, above 0 and at
+// most 1, around the ceiling: Proportional(0.1) waits between 90 % and 110 % of it,
+// but never longer than MaxWait. [Policy.Check] refuses other proportions.
 func Proportional(proportion float64) Jitter {
 	return proportional | Jitter(math.Float32bits(float32(proportion)))<<32
 }
@@ -44,18 +48,52 @@ func (j Jitter) check() *FieldError {
 	return nil
 }
 
-// String is the jitter's name.
+// String returns the jitter's text.
 func (j Jitter) String() string {
 	switch j.kind() {
 	case FullJitter:
-		return "FullJitter"
+		return "full"
 	case NoJitter:
-		return "NoJitter"
+		return "none"
 	case EqualJitter:
-		return "EqualJitter"
+		return "equal"
+	case proportional:
+		return fmt.Sprintf("proportional(%v)", float32(j.proportion()))
 	default:
-		return fmt.Sprintf("Proportional(%v)", float32(j.proportion()))
+		return fmt.Sprintf("Jitter(%d)", uint64(j))
 	}
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (j Jitter) MarshalText() ([]byte, error) { return []byte(j.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error is a [*FieldError].
+func (j *Jitter) UnmarshalText(text []byte) error {
+	for _, known := range []Jitter{FullJitter, NoJitter, EqualJitter} {
+		if string(text) == known.String() {
+			*j = known
+			return nil
+		}
+	}
+	number, found := strings.CutPrefix(string(text), "proportional(")
+	number, closed := strings.CutSuffix(number, ")")
+	p, err := strconv.ParseFloat(number, 32)
+	read := Proportional(p)
+	if !found || !closed || err != nil || read.check() != nil {
+		return &FieldError{Field: "Jitter", Value: string(text), Allowed: "must be full, none, equal, or proportional(p) with p above 0 and at most 1"}
+	}
+	*j = read
+	return nil
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It also reads the numbers that
+// versions before the first release have written; others are for Check to refuse.
+func (j *Jitter) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err == nil && !bytes.Equal(data, []byte("null")) {
+		return j.UnmarshalText([]byte(text))
+	}
+	return json.Unmarshal(data, (*uint64)(j))
 }
 
 // apply wants a positive ceiling and returns a positive wait.

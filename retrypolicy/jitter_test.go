@@ -1,6 +1,7 @@
 package retrypolicy_test
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -126,10 +127,10 @@ func TestFullJitterIsUniform(t *testing.T) {
 
 func TestJitterNames(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "FullJitter", retrypolicy.FullJitter.String())
-	assert.Equal(t, "NoJitter", retrypolicy.NoJitter.String())
-	assert.Equal(t, "EqualJitter", retrypolicy.EqualJitter.String())
-	assert.Equal(t, "Proportional(0.1)", retrypolicy.Proportional(0.1).String())
+	assert.Equal(t, "full", retrypolicy.FullJitter.String())
+	assert.Equal(t, "none", retrypolicy.NoJitter.String())
+	assert.Equal(t, "equal", retrypolicy.EqualJitter.String())
+	assert.Equal(t, "proportional(0.1)", retrypolicy.Proportional(0.1).String())
 }
 
 func TestJittersOfTheSameProportionAreEqual(t *testing.T) {
@@ -140,3 +141,34 @@ func TestJittersOfTheSameProportionAreEqual(t *testing.T) {
 
 func lowest(int64) int64    { return 0 }
 func highest(n int64) int64 { return n - 1 }
+
+func TestJitterTravelsAsTextAndIsReadFromTheNumbersOfOldDocuments(t *testing.T) {
+	t.Parallel()
+	for want, texts := range map[retrypolicy.Jitter][]string{
+		retrypolicy.FullJitter:        {`"full"`, "0"},
+		retrypolicy.NoJitter:          {`"none"`, "1"},
+		retrypolicy.EqualJitter:       {`"equal"`, "2"},
+		retrypolicy.Proportional(0.1): {`"proportional(0.1)"`, "4453159312402939907"},
+	} {
+		written, err := json.Marshal(want)
+		require.NoError(t, err)
+		assert.Equal(t, texts[0], string(written))
+		for _, text := range texts {
+			var got retrypolicy.Jitter
+			require.NoError(t, json.Unmarshal([]byte(text), &got), text)
+			assert.Equal(t, want, got, text)
+		}
+	}
+	for _, bad := range []string{`"some"`, `"proportional(2)"`, `"proportional(0)"`, `"proportional(x)"`, `"proportional(0.5"`, `0.3`, `-1`, `{}`} {
+		var got retrypolicy.Jitter
+		require.Error(t, json.Unmarshal([]byte(bad), &got), bad)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		j := retrypolicy.Proportional(rapid.Float64Range(0.001, 1).Draw(t, "proportion"))
+		text, err := j.MarshalText()
+		require.NoError(t, err)
+		var got retrypolicy.Jitter
+		require.NoError(t, got.UnmarshalText(text))
+		require.Equal(t, j, got)
+	})
+}

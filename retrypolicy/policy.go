@@ -10,11 +10,13 @@ import (
 const (
 	// DefaultWait is the base wait of a policy whose Wait is zero.
 	DefaultWait = time.Second
-	// DefaultInPlace is how long a worker waits itself when InPlace is zero.
+	// DefaultInPlace is the longest wait that a worker does itself when
+	// Policy.InPlace is zero: one second.
 	// Temporal servers with default settings cannot retry sooner than about
 	// one second after a failure.
 	DefaultInPlace = time.Second
-	// MaxDuration bounds every wait, so that no formula overflows.
+	// MaxDuration bounds every wait and timeout, so that no formula overflows: a
+	// year.
 	MaxDuration = 365 * 24 * time.Hour
 	// MaxRetries bounds NumRetries.
 	MaxRetries = 1_000_000
@@ -24,10 +26,16 @@ const (
 
 	// NoWait as Policy.Wait retries at once.
 	NoWait time.Duration = -1
+
+	// NeverInPlace as Policy.InPlace leaves every wait to the Temporal server.
+	NeverInPlace time.Duration = -1
+	// AlwaysInPlace as Policy.InPlace lets the worker do every wait.
+	AlwaysInPlace = MaxDuration
 )
 
-// Policy says what is retried and how long to wait in between. It is plain
-// data: copy it, compare fields, keep it in a variable. Checked by Check.
+// Policy says what is retried and how long to wait in between. Its zero value is one
+// attempt. It is plain data: copy it, compare fields, keep it in a variable.
+// [Policy.Check] finds its mistakes, and a definition calls that.
 type Policy struct {
 	// NumRetries is the number of retries after the first attempt, from 0
 	// (the default: one attempt) to MaxRetries. A method's body is started
@@ -70,14 +78,15 @@ type Policy struct {
 	// counts in the process that decides on the retry, the worker's.
 	Budget *Budget
 
-	// InPlace is the longest wait the worker sleeps itself, slot kept,
-	// heartbeating; a longer one is handed to the Temporal server, which
-	// frees the slot. Zero means DefaultInPlace; negative means always the
-	// server; a large value means always the worker.
+	// InPlace is the longest wait that the worker does itself: it keeps its slot
+	// and heartbeats. A longer wait is handed to the Temporal server, which frees
+	// the slot. Zero means DefaultInPlace. NeverInPlace, and every other negative
+	// value, hands all waits to the server; AlwaysInPlace hands it none.
 	InPlace time.Duration
 }
 
-// FieldError says which field of a definition is wrong, and what is allowed.
+// FieldError says which field of a policy, configuration or definition is wrong, and
+// what is allowed.
 type FieldError struct {
 	Field   string // such as "Retry.NumRetries"
 	Value   any    // what it is
@@ -149,7 +158,7 @@ func (p *Policy) checkCurve(prefix string) (errs []error) {
 	return errs
 }
 
-// Attempts is the most attempts a call may start: NumRetries+1, and the
+// Attempts returns how many attempts a call may start at most: NumRetries+1, and the
 // retries of all Cases.
 func (p *Policy) Attempts() int {
 	attempts := p.NumRetries + 1
@@ -159,7 +168,7 @@ func (p *Policy) Attempts() int {
 	return attempts
 }
 
-// BaseWait is Wait with its default applied; 0 for NoWait.
+// BaseWait returns Wait with its default applied; 0 for NoWait.
 func (p *Policy) BaseWait() time.Duration {
 	switch p.Wait {
 	case 0:
@@ -171,7 +180,7 @@ func (p *Policy) BaseWait() time.Duration {
 	}
 }
 
-// InPlaceWait is InPlace with its default applied; 0 when every wait is the
+// InPlaceWait returns InPlace with its default applied; 0 when every wait is the
 // server's.
 func (p *Policy) InPlaceWait() time.Duration {
 	switch {
@@ -184,7 +193,7 @@ func (p *Policy) InPlaceWait() time.Duration {
 	}
 }
 
-// Ceiling is the longest the wait after failed attempt n (from 1) can be,
+// Ceiling returns how long the wait after failed attempt n (from 1) is at most,
 // before jitter: the backoff's value, between 0 and MaxWait.
 func (p *Policy) Ceiling(n int) time.Duration {
 	base := p.BaseWait()
@@ -211,8 +220,8 @@ func ceilingOf(backoff Backoff, base time.Duration, n int) (ceiling time.Duratio
 	return backoff.Ceiling(base, n)
 }
 
-// Delay is the wait after failed attempt n (from 1), jitter applied. Unless
-// the ceiling is 0, it is never 0. random is a source such as
+// Delay returns the wait after failed attempt n (from 1), jitter applied. Unless the
+// ceiling is 0, it is never 0. random is a source such as
 // math/rand/v2.Int64N: uniform in [0, n).
 func (p *Policy) Delay(n int, random func(n int64) int64) time.Duration {
 	ceiling := p.Ceiling(n)

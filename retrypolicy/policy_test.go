@@ -48,11 +48,11 @@ func TestCheckNamesTheFieldItsValueAndWhatIsAllowed(t *testing.T) {
 		{retrypolicy.Policy{MaxWait: math.MaxInt64}, "MaxWait", "must be positive, or 0 (the default, 8760h0m0s)"},
 		{retrypolicy.Policy{Jitter: 99}, "Jitter", "Jitter 99: must be FullJitter, NoJitter, EqualJitter or made by Proportional"},
 		{retrypolicy.Policy{Jitter: retrypolicy.NoJitter | 1<<40}, "Jitter", "must be FullJitter, NoJitter, EqualJitter or made by Proportional"},
-		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(0)}, "Jitter", "Jitter Proportional(0): the proportion must be above 0 and at most 1"},
-		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(-0.1)}, "Jitter", "Jitter Proportional(-0.1): the proportion must be above 0 and at most 1"},
-		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(1.5)}, "Jitter", "Jitter Proportional(1.5): the proportion must be above 0 and at most 1"},
-		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(math.NaN())}, "Jitter", "Jitter Proportional(NaN): the proportion must be above 0 and at most 1"},
-		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(math.Inf(1))}, "Jitter", "Jitter Proportional(+Inf): the proportion must be above 0 and at most 1"},
+		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(0)}, "Jitter", "Jitter proportional(0): the proportion must be above 0 and at most 1"},
+		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(-0.1)}, "Jitter", "Jitter proportional(-0.1): the proportion must be above 0 and at most 1"},
+		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(1.5)}, "Jitter", "Jitter proportional(1.5): the proportion must be above 0 and at most 1"},
+		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(math.NaN())}, "Jitter", "Jitter proportional(NaN): the proportion must be above 0 and at most 1"},
+		{retrypolicy.Policy{Jitter: retrypolicy.Proportional(math.Inf(1))}, "Jitter", "Jitter proportional(+Inf): the proportion must be above 0 and at most 1"},
 		{retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(io.EOF), nil}}, "RetryOn[1]", `RetryOn[1] "nil": must be a filter such as retrypolicy.ErrorIs(io.EOF)`},
 	} {
 		t.Run(fmt.Sprintf("%.40s", tc.text), func(t *testing.T) {

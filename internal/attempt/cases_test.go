@@ -221,7 +221,7 @@ func TestStoppedCallKeepsItsErrorOnTheWire(t *testing.T) {
 	require.NoError(t, app.Details(&detail))
 	assert.Equal(t, 7, detail)
 	back, _ := retrypolicy.StopOf(got)
-	assert.Equal(t, &retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "the retry budget is spent"}, back)
+	assert.Equal(t, retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "the retry budget is spent"}, back)
 
 	rve := failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no good"}}, 0)
 	rve.Stopped = &retrypolicy.StopError{Stop: retrypolicy.StopCallTimeout, Attempts: 1, Detail: "too late"}

@@ -98,7 +98,7 @@ func TestHeaderWithBadNumbersIsRefusedNamingTheField(t *testing.T) {
 		"unknown algorithm":        {numbers{Algorithm: "cubic"}, `Backoff "cubic"`},
 		"negative wait":            {numbers{Wait: -time.Second}, "Wait -1s"},
 		"negative max wait":        {numbers{MaxWait: -time.Second}, "MaxWait -1s"},
-		"unknown jitter":           {numbers{Jitter: 77}, "Jitter 77"},
+		"unknown jitter":           {numbers{Jitter: 77}, `Jitter "Jitter(77)"`},
 		"negative attempt timeout": {numbers{AttemptTimeout: -time.Second}, "AttemptTimeout -1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
