@@ -39,6 +39,13 @@ test-parity:
 parity: ## Run the specification's tests and write docs/parity.md: rows proven / rows in all
 	$(GO) run ./conformance/cmd/parity -write
 
+# Importers do not see the replacements in contrib's go.mod: what it requires
+# must be a commit or a tag of the root that is published, with all that it uses.
+VERSION ?= $(shell TZ=UTC git show -s --abbrev=12 --date=format-local:%Y%m%d%H%M%S --format=v0.0.0-%cd-%h HEAD)
+.PHONY: contrib-require
+contrib-require: ## Let contrib require VERSION of the root (HEAD)
+	for m in $(CONTRIB); do (cd $$m && $(GO) mod edit -require=github.com/concurry-go/concurry@$(VERSION)); done
+
 .PHONY: test-devserver
 test-devserver:
 	cd devserver && GOWORK=off $(GO) test -timeout 15m -parallel 4 ./...

@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/concurry-go/concurry => ../..
 
 require (
-	github.com/concurry-go/concurry v0.0.0-00010101000000-000000000000
+	github.com/concurry-go/concurry v0.0.0-20261125232014-601503ec822a
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/otel v1.44.0
 	go.opentelemetry.io/otel/sdk v1.44.0

@@ -62,3 +62,18 @@ func TestContribImportsNothingInternal(t *testing.T) {
 	require.NoError(t, err)
 	assert.Positive(t, files)
 }
+
+// An importer does not see the replacements in go.mod, so that the version which
+// contrib requires of the root must be one that there is.
+func TestContribRequiresAVersionThatThereIs(t *testing.T) {
+	t.Parallel()
+	mods, err := filepath.Glob(filepath.Join(root, "contrib", "*", "go.mod"))
+	require.NoError(t, err)
+	assert.NotEmpty(t, mods)
+	for _, mod := range mods {
+		text, err := os.ReadFile(mod)
+		require.NoError(t, err)
+		assert.Contains(t, string(text), "\t"+module+" v", mod)
+		assert.NotContains(t, string(text), "v0.0.0-00010101000000-000000000000", mod)
+	}
+}
