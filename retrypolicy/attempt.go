@@ -27,7 +27,7 @@ type Call interface {
 	Previous() []Outcome
 }
 
-// Elapsed is the time since the call's first attempt started, read when it is
+// Elapsed returns the time since the call's first attempt started, read when it is
 // asked for: it includes the attempt that just ended, and survives moving to
 // another worker.
 func (a Attempt) Elapsed() time.Duration {
@@ -37,7 +37,7 @@ func (a Attempt) Elapsed() time.Duration {
 	return a.Call.Elapsed()
 }
 
-// Args are the arguments the method was called with, its context left out.
+// Args returns the arguments the method was called with, its context left out.
 func (a Attempt) Args() []any {
 	if a.Call == nil {
 		return nil
@@ -45,7 +45,7 @@ func (a Attempt) Args() []any {
 	return a.Call.Args()
 }
 
-// Previous are the outcomes of the call's earlier attempts, in order.
+// Previous returns the outcomes of the call's earlier attempts, in order.
 func (a Attempt) Previous() []Outcome {
 	if a.Call == nil {
 		return nil
@@ -53,7 +53,7 @@ func (a Attempt) Previous() []Outcome {
 	return a.Call.Previous()
 }
 
-// Arg is argument i (from 0) of the call; false if there is none, or it is no T.
+// Arg returns argument i (from 0) of the call; false if there is none, or it is no T.
 func Arg[T any](a Attempt, i int) (T, bool) {
 	var zero T
 	args := a.Args()

@@ -13,7 +13,7 @@ type Backoff interface {
 	Ceiling(wait time.Duration, n int) time.Duration
 }
 
-// BackoffFunc is a custom Backoff.
+// BackoffFunc is a custom [Backoff]. It must be safe for concurrent use.
 type BackoffFunc func(wait time.Duration, n int) time.Duration
 
 // Ceiling implements Backoff.
@@ -43,8 +43,8 @@ const (
 
 const algorithmsAllowed = `must be "exponential", "linear", "fibonacci" or "constant"`
 
-// Ceiling implements Backoff; it saturates at MaxDuration. An unknown
-// algorithm, which Check refuses, is exponential.
+// Ceiling implements [Backoff]; it saturates at MaxDuration. An unknown algorithm,
+// which [Policy.Check] refuses, is exponential.
 func (a Algorithm) Ceiling(wait time.Duration, n int) time.Duration {
 	n = max(n, 1)
 	switch a {
@@ -71,8 +71,8 @@ func (a Algorithm) check() *FieldError {
 	}
 }
 
-// ParseAlgorithm returns the algorithm of a name in a configuration file. The
-// empty name is Exponential; the error of any other one is a *FieldError.
+// ParseAlgorithm returns the algorithm of a name in a configuration file. The empty
+// name is [Exponential]; the error for an unknown one is a [*FieldError].
 func ParseAlgorithm(name string) (Algorithm, error) {
 	if name == "" {
 		return Exponential, nil

@@ -35,7 +35,7 @@ type Event struct {
 	Decision Decision
 	// Wait is how long the engine waits before the next attempt.
 	Wait time.Duration
-	// OnServer tells that the Temporal server does the waiting, for a DecisionRetry.
+	// OnServer reports whether the Temporal server does the waiting, for DecisionRetry.
 	OnServer bool
 	// Stop is why there is no further attempt, for DecisionGiveUp.
 	Stop Stop
@@ -62,11 +62,11 @@ type Execution struct {
 // calls run side by side, so it must be safe for concurrent use. One that
 // panics is logged, and changes nothing.
 //
-// A lost attempt is told of by the worker that finds out; if that is lost too,
-// it is told of again.
+// A lost attempt is reported by the worker that discovers it. If that worker is lost
+// as well, the next one reports it again.
 type Observer func(ctx context.Context, e Event)
 
-// LogTo is an observer that writes a record for every event: at level Debug
+// LogTo returns an observer that writes a record for every event: at level Debug
 // for results that are accepted, Warn for retries, Error for calls that end
 // with an error. Those of activities have workflow_id, run_id, activity_id and
 // server_attempt. Nil means slog.Default at the time of the event.
@@ -120,7 +120,7 @@ func (x *Execution) attrs() []slog.Attr {
 	}
 }
 
-// Message says in a few words what became of the attempt, and what comes next.
+// Message returns in a few words what became of the attempt, and what comes next.
 func (e *Event) Message() string {
 	switch e.Decision {
 	case DecisionAccept:

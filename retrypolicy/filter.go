@@ -8,14 +8,15 @@ import (
 	"github.com/concurry-go/concurry/internal/chain"
 )
 
-// Filter decides whether an error is retried. It is called on the worker, by
-// one goroutine per call, and never when its answer cannot matter: after the
-// last attempt, for permanent errors, for cancellations. One that panics has
-// said no; the panic is logged.
+// Filter reports whether an error is retried. It must be safe for concurrent use,
+// since calls run side by side. It is called where the method runs, on the worker,
+// and never when its answer cannot matter: after the last attempt, for permanent
+// errors, for cancellations. One that panics has said no; the panic is logged.
 type Filter func(err error, a Attempt) bool
 
-// ErrorIs retries errors that match one of targets by errors.Is. Without a
-// target, or with a nil one, it is nil, which Check refuses.
+// ErrorIs returns a filter that retries errors which match one of targets by
+// [errors.Is]. Without a target, or with a nil one, it returns nil, which
+// [Policy.Check] refuses.
 func ErrorIs(targets ...error) Filter {
 	if len(targets) == 0 || slices.Contains(targets, nil) {
 		return nil
@@ -25,9 +26,9 @@ func ErrorIs(targets ...error) Filter {
 	}
 }
 
-// ErrorAs retries errors that have an E in their chain, as errors.As finds it.
-// E is an error type such as *net.OpError, or any interface; with another type
-// it is nil, which Check refuses.
+// ErrorAs returns a filter that retries errors with an E in their chain, as
+// [errors.As] finds it. E is an error type such as *net.OpError, or any interface;
+// with another type it returns nil, which [Policy.Check] refuses.
 func ErrorAs[E any]() Filter {
 	if t := reflect.TypeFor[E](); t.Kind() != reflect.Interface && !t.Implements(reflect.TypeFor[error]()) {
 		return nil
@@ -38,9 +39,10 @@ func ErrorAs[E any]() Filter {
 	}
 }
 
-// ErrorType retries Temporal application errors of one of these types, the
-// ones temporal.NewApplicationError was given, anywhere in the chain, joined
-// errors included. Without a type it is nil, which Check refuses.
+// ErrorType returns a filter that retries Temporal application errors of one of
+// these types, as given to temporal.NewApplicationError, anywhere in the chain,
+// joined errors included. Without a type it returns nil, which [Policy.Check]
+// refuses.
 func ErrorType(types ...string) Filter {
 	if len(types) == 0 {
 		return nil
@@ -48,12 +50,13 @@ func ErrorType(types ...string) Filter {
 	return func(err error, _ Attempt) bool { return chain.Application(err, types...) != nil }
 }
 
-// If retries errors the predicate says yes to. The attempt tells it the
-// attempt's number, the time since the first one started, the method, its
-// arguments and the earlier outcomes.
+// If returns a filter that retries the errors for which predicate returns true. Its
+// [Attempt] has the attempt's number, the time since the first one started, the
+// method, its arguments and the earlier outcomes. predicate must be safe for
+// concurrent use.
 func If(predicate func(err error, a Attempt) bool) Filter { return predicate }
 
-// Not turns a filter round; nil stays nil.
+// Not returns a filter that retries what f does not; nil for nil.
 func Not(f Filter) Filter {
 	if f == nil {
 		return nil

@@ -33,7 +33,7 @@ type RetryValidationError struct {
 	Stopped *retrypolicy.StopError
 }
 
-// Error names the method, the counts and the last reason; results are not in
+// Error returns a text that names the method, the counts and the last reason; results are not in
 // it, since they can be large.
 func (e *RetryValidationError) Error() string {
 	var b strings.Builder
@@ -50,7 +50,7 @@ func (e *RetryValidationError) Error() string {
 	return b.String()
 }
 
-// Unwrap is Stopped.
+// Unwrap returns Stopped.
 func (e *RetryValidationError) Unwrap() error {
 	if e == nil || e.Stopped == nil {
 		return nil
@@ -102,7 +102,7 @@ func Results[T any](e *RetryValidationError) ([]T, error) {
 	return all, nil
 }
 
-// Best is the refused result with the highest score, the earliest of equals;
+// Best returns the refused result with the highest score, the earliest of equals;
 // NaN is below every number. Without any it returns e itself.
 func Best[T any](e *RetryValidationError, score func(T) float64) (T, error) {
 	var best T
@@ -133,7 +133,7 @@ func (e *RetryValidationError) orNone() error {
 	return e
 }
 
-// Last is the last refused result. Without any it returns e itself.
+// Last returns the last refused result. Without any it returns e itself.
 func Last[T any](e *RetryValidationError) (T, error) {
 	var last T
 	all, err := Results[T](e)
