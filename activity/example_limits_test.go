@@ -35,7 +35,7 @@ func Example_limits() {
 	texts, err := write.Inline(Writer{}).Map(context.Background(), []string{"one fine day", "two", "three more"})
 	fmt.Println(texts, err)
 	for _, l := range tokens.Snapshot().Limits {
-		fmt.Printf("%s: %.0f of %.0f\n", l.Key, l.InUse, l.Capacity)
+		fmt.Printf("%s: %.0f of %.0f\n", l.Name, l.InUse, l.Capacity)
 	}
 	// Output:
 	// [ONE TWO THREE] <nil>

@@ -15,7 +15,7 @@ import (
 
 func TestCallsOnOneClockShareDeclaredLimits(t *testing.T) {
 	t.Parallel()
-	declared := limits.Worker(limits.Rate("requests", 1, time.Second))
+	declared := limits.PerWorker(limits.Rate("requests", 1, time.Second))
 	limited := func(name string) *activity.FuncHandle[int, int] {
 		return activity.Func(name, func(_ context.Context, n int) (int, error) { return n, nil }, activity.Options{
 			Limits: declared, Requires: limits.Units{"requests": 1},

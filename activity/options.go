@@ -165,7 +165,7 @@ func checkSource(source limits.Source) error {
 	switch s := source.(type) {
 	case *limits.Declaration:
 		if s == nil {
-			return missing("declaration", "limits.Declare, Worker or Session")
+			return missing("declaration", "limits.PerWorker, PerSession or PerSessionOrWorker")
 		}
 		return s.Check()
 	case *limits.Set:

@@ -237,7 +237,7 @@ func (e *sessionError) As(target any) bool {
 	return errors.As(e.cause, target)
 }
 
-var errSessionScope = errors.New("Limits: they are a session's (limits.Session), so calls are made inside activity.InSession, by Execute")
+var errSessionScope = errors.New("Limits: they are a session's (limits.PerSession), so calls are made inside activity.InSession, by Execute")
 
 // checkScope returns an error unless a call that runs in a session, or in none,
 // has the limits it needs.

@@ -37,7 +37,7 @@ func Example_resourceLimits() {
 	databases := activity.Define[*DatabaseWorker]("DatabaseWorker", activity.Options{
 		Retry:       retrypolicy.Policy{NumRetries: 3, RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(errDatabase)}},
 		CallTimeout: time.Minute,
-		Limits:      limits.Worker(limits.Resource("connections", 5)),
+		Limits:      limits.PerWorker(limits.Resource("connections", 5)),
 	})
 	query := activity.Method(databases, "Query", (*DatabaseWorker).Query, activity.MethodOptions[string, []string]{})
 	// With Requires: limits.Units{"connections": 1} in the options the engine
@@ -61,7 +61,7 @@ func Example_rateLimits() {
 	}, activity.Options{
 		Retry:       retrypolicy.Policy{NumRetries: 5, Backoff: retrypolicy.Exponential, Wait: time.Millisecond},
 		CallTimeout: time.Hour,
-		Limits:      limits.Worker(limits.Rate("requests", 100, time.Minute)),
+		Limits:      limits.PerWorker(limits.Rate("requests", 100, time.Minute)),
 		Requires:    limits.Units{"requests": 1},
 	}, activity.MethodOptions[string, string]{})
 
@@ -87,7 +87,7 @@ func Example_callLimits() {
 	}, activity.Options{
 		Retry:       retrypolicy.Policy{NumRetries: 3, Wait: retrypolicy.NoWait},
 		CallTimeout: time.Minute,
-		Limits:      limits.Worker(limits.Calls(10, time.Second)),
+		Limits:      limits.PerWorker(limits.Calls(10, time.Second)),
 	}, activity.MethodOptions[int, int]{})
 
 	server := ping.Inline().WithClock(clock.Clock())

@@ -26,7 +26,7 @@ func limited(source limits.Source, requires limits.Units) func(*activity.Options
 func usage(set *limits.Set) map[string]float64 {
 	all := map[string]float64{}
 	for _, l := range set.Snapshot().Limits {
-		all[l.Key] = l.InUse
+		all[l.Name] = l.InUse
 	}
 	return all
 }
@@ -58,7 +58,7 @@ func TestIntegrationWithLimits(t *testing.T) {
 
 func TestResourceLimitsWithRetry(t *testing.T) {
 	under(t, "Resource Limits with Retry")
-	block(t, "`limits.Worker(limits.Resource(\"connections\", 5))`; `limits.Acquire(ctx, …)` in the method", Example_resourceLimits)
+	block(t, "`limits.PerWorker(limits.Resource(\"connections\", 5))`; `limits.Acquire(ctx, …)` in the method", Example_resourceLimits)
 	everywhere(t, "acquired before the method executes", "`MethodOptions.Requires`, or `Options.Requires` for all methods", func(t *testing.T, e Engine) {
 		set := limits.MustNew(limits.Resource("connections", 1))
 		o := call{tune: limited(set, limits.Units{"connections": 1}), body: func(context.Context, int, string) (Reply, error) {
@@ -117,7 +117,7 @@ func TestRateLimitsWithRetry(t *testing.T) {
 		const window = 300 * time.Millisecond
 		o := call{
 			policy: retrypolicy.Policy{NumRetries: 3},
-			tune:   limited(limits.Worker(limits.Rate("requests", 2, window)), limits.Units{"requests": 1}),
+			tune:   limited(limits.PerWorker(limits.Rate("requests", 2, window)), limits.Units{"requests": 1}),
 			body:   fails(errConnection),
 		}.run(t, e)
 		require.ErrorContains(t, o.err, errConnection.Error())
@@ -147,13 +147,13 @@ func TestCallLimitsWithRetry(t *testing.T) {
 		o := call{policy: retrypolicy.Policy{NumRetries: 3}, tune: limited(set, nil), body: fails(errConnection)}.run(t, e)
 		require.ErrorContains(t, o.err, errConnection.Error())
 		assert.Equal(t, 4, o.starts)
-		assert.InDelta(t, 1, usage(set)[limits.CallsKey], 0)
+		assert.InDelta(t, 1, usage(set)[limits.CallsName], 0)
 	})
 	row(t, "ten calls a second, and not one more", "calls beyond wait for their turn, first come, first served", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			done := 0
 			ping := activity.Func("Ping", func(context.Context, int) (int, error) { done++; return 0, nil },
-				activity.Options{Limits: limits.Declare(limits.Calls(10, time.Second))}, activity.MethodOptions[int, int]{})
+				activity.Options{Limits: limits.PerSessionOrWorker(limits.Calls(10, time.Second))}, activity.MethodOptions[int, int]{})
 			begin := time.Now()
 			inline := ping.Inline()
 			for range 25 {

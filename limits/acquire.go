@@ -94,10 +94,10 @@ func (s *Set) ask(units Units, charge Charge, g *grant) error {
 	named, some := 0, false
 	for i := range s.limits {
 		l := &s.limits[i]
-		n, ok := units[l.Key]
+		n, ok := units[l.Name]
 		switch {
 		case l.calls && ok:
-			return &UnitsError{Key: l.Key, Units: n, Allowed: "must not be named: every acquisition takes one by itself"}
+			return &UnitsError{Name: l.Name, Units: n, Allowed: "must not be named: every acquisition takes one by itself"}
 		case l.calls:
 			if charge == ChargeCalls || charge == ChargeAttempt && l.PerAttempt {
 				n = 1
@@ -105,7 +105,7 @@ func (s *Set) ask(units Units, charge Charge, g *grant) error {
 		case ok:
 			named++
 			if n <= 0 {
-				return &UnitsError{Key: l.Key, Units: n, Allowed: fmt.Sprintf("must be from 1 to %d", s.most(i))}
+				return &UnitsError{Name: l.Name, Units: n, Allowed: fmt.Sprintf("must be from 1 to %d", s.most(i))}
 			}
 		}
 		amounts[i].units = int64(n)
@@ -115,32 +115,34 @@ func (s *Set) ask(units Units, charge Charge, g *grant) error {
 		return s.unknown(units)
 	}
 	if !some && s.charges == 0 {
-		return &UnitsError{Key: s.limits[0].Key, Allowed: "must name something to acquire: " + s.keys()}
+		return &UnitsError{Name: s.limits[0].Name, Allowed: "must name something to acquire: " + s.names()}
 	}
 	return nil
 }
 
-// unknown names the first key that the set does not have.
+// unknown returns an error about the first name, in alphabetical order, that no
+// limit of the set has.
 func (s *Set) unknown(units Units) error {
-	for _, key := range slices.Sorted(maps.Keys(units)) {
-		if !slices.ContainsFunc(s.limits, func(l bound) bool { return l.Key == key }) {
-			return &UnitsError{Key: key, Units: units[key], Allowed: "no such key; there are " + s.keys()}
+	for _, name := range slices.Sorted(maps.Keys(units)) {
+		if !slices.ContainsFunc(s.limits, func(l bound) bool { return l.Name == name }) {
+			return &UnitsError{Name: name, Units: units[name], Allowed: "no such limit; there are " + s.names()}
 		}
 	}
 	return nil
 }
 
-func (s *Set) keys() string {
-	keys := make([]string, 0, len(s.limits))
+// names lists the limits that a request can name.
+func (s *Set) names() string {
+	names := make([]string, 0, len(s.limits))
 	for i := range s.limits {
 		if !s.limits[i].calls {
-			keys = append(keys, s.limits[i].Key)
+			names = append(names, s.limits[i].Name)
 		}
 	}
-	if len(keys) == 0 {
+	if len(names) == 0 {
 		return "none"
 	}
-	return join(keys)
+	return join(names)
 }
 
 // try takes what a grant asks for if there is room now and nobody waits, or
@@ -190,7 +192,7 @@ func (s *Set) openLease() (Lease, error) {
 func (s *Set) never(amounts []amount) error {
 	for i := range s.limits {
 		if l, n := &s.limits[i], amounts[i].units; n > l.max {
-			return &UnitsError{Key: l.Key, Units: int(n), Allowed: fmt.Sprintf("must be from 1 to %d, which is all there ever is", l.max)}
+			return &UnitsError{Name: l.Name, Units: int(n), Allowed: fmt.Sprintf("must be from 1 to %d, which is all there ever is", l.max)}
 		}
 	}
 	return nil

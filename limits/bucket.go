@@ -47,8 +47,8 @@ type stretch struct {
 	net wide
 }
 
-// mostStretches bounds the memory of a line.
-const mostStretches = 32
+// maxStretches bounds the memory of a line.
+const maxStretches = 32
 
 func drainOf(l *Limit) drain {
 	return drain{window: uint64(l.Window), capacity: parts(l.Capacity), unit: product(uint64(l.Window), scale), grain: grainOf(l)}
@@ -56,7 +56,7 @@ func drainOf(l *Limit) drain {
 
 func parts(units float64) uint64 { return uint64(math.Round(units * scale)) }
 
-func grainOf(l *Limit) uint64 { return max(uint64(l.burst())/mostStretches, 1) }
+func grainOf(l *Limit) uint64 { return max(uint64(l.burst())/maxStretches, 1) }
 
 func (d *drain) units(n int64) wide {
 	if n == 1 {
@@ -123,12 +123,12 @@ func (d *drain) start(i int) uint64 {
 // are forgotten; else the two neighbors become one that have least in it: less
 // than a fifteenth of the level.
 func (d *drain) begin() {
-	if len(d.stretches) == mostStretches {
+	if len(d.stretches) == maxStretches {
 		d.forget()
 	}
-	if len(d.stretches) == mostStretches {
+	if len(d.stretches) == maxStretches {
 		least, of := 0, wide{math.MaxUint64, math.MaxUint64}
-		for i := range mostStretches - 1 {
+		for i := range maxStretches - 1 {
 			if both := d.stretches[i].net.add(d.stretches[i+1].net); both.less(of) {
 				least, of = i, both
 			}

@@ -8,8 +8,8 @@ import (
 type Scope string
 
 const (
-	// ScopeAny is the session's when the call runs in one, else the worker's.
-	ScopeAny Scope = "session or worker"
+	// ScopeSessionOrWorker is the session's when the call runs in one, else the worker's.
+	ScopeSessionOrWorker Scope = "session or worker"
 	// ScopeWorker is the calls of one worker.
 	ScopeWorker Scope = "worker"
 	// ScopeSession is the calls of one Temporal session. The set lives on the
@@ -38,16 +38,16 @@ type Declaration struct {
 	inProcess func() (*Keyed, error)
 }
 
-// Declare declares limits without an explicit scope: they bound the calls of a
+// PerSessionOrWorker declares limits without an explicit scope: they bound the calls of a
 // session where a call runs in one, else those of the worker.
-func Declare(limits ...Limit) *Declaration { return declare(ScopeAny, limits) }
+func PerSessionOrWorker(limits ...Limit) *Declaration { return declare(ScopeSessionOrWorker, limits) }
 
-// Worker declares limits that bound the calls of one worker.
-func Worker(limits ...Limit) *Declaration { return declare(ScopeWorker, limits) }
+// PerWorker declares limits that bound the calls of one worker.
+func PerWorker(limits ...Limit) *Declaration { return declare(ScopeWorker, limits) }
 
-// Session declares limits that bound the calls of one Temporal session; see
+// PerSession declares limits that bound the calls of one Temporal session; see
 // activity.InSession. A call that runs in none is an error.
-func Session(limits ...Limit) *Declaration { return declare(ScopeSession, limits) }
+func PerSession(limits ...Limit) *Declaration { return declare(ScopeSession, limits) }
 
 func declare(scope Scope, limits []Limit) *Declaration {
 	d := &Declaration{scope: scope, limits: append([]Limit(nil), limits...)}
@@ -123,7 +123,7 @@ func (k *Keyed) CheckUnits(units Units) error {
 func (k *Keyed) Charging() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return declare(ScopeAny, k.limits).Charging()
+	return declare(ScopeSessionOrWorker, k.limits).Charging()
 }
 
 // CheckUnits implements Source: one member that can grant them is enough.

@@ -59,7 +59,7 @@ func idle(t *testing.T, snapshots []limits.Snapshot) {
 		assert.Zero(t, s.Leases)
 		assert.Zero(t, s.Waiting)
 		for _, u := range s.Limits {
-			assert.Zero(t, u.InUse, u.Key)
+			assert.Zero(t, u.InUse, u.Name)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func TestEndedContextIsToldWhatItWouldHaveWaitedFor(t *testing.T) {
 				require.EqualError(t, err, "limits: no room for c, 0 ahead: the user has left")
 				var wait *limits.WaitError
 				require.ErrorAs(t, err, &wait)
-				assert.Equal(t, []string{"c"}, wait.Keys)
+				assert.Equal(t, []string{"c"}, wait.Names)
 
 				waiting, cancel := context.WithCancel(t.Context())
 				defer cancel()

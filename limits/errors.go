@@ -42,13 +42,13 @@ func closedBy(cause error) error {
 // set does not have, an amount that is not positive, or more than there ever
 // is. Nothing was acquired.
 type UnitsError struct {
-	Key     string
+	Name    string
 	Units   int
 	Allowed string
 }
 
 func (e *UnitsError) Error() string {
-	return fmt.Sprintf("limits: units of %q %d: %s", e.Key, e.Units, e.Allowed)
+	return fmt.Sprintf("limits: units of %q %d: %s", e.Name, e.Units, e.Allowed)
 }
 
 // WaitError ends an acquisition that waited until its context did, or whose
@@ -56,7 +56,7 @@ func (e *UnitsError) Error() string {
 type WaitError struct {
 	// Keys are the limits that had no room when the wait ended; none if it was
 	// the turn of requests before this one, or if there was room, too late.
-	Keys []string
+	Names []string
 	// Ahead is how many requests were to be served first; 1000 means that or
 	// more.
 	Ahead int
@@ -74,15 +74,15 @@ func (e *WaitError) Error() string {
 	if e.room() {
 		return fmt.Sprintf("limits: there is room, but it is too late: %v", e.Err)
 	}
-	reason := "no room for " + strings.Join(e.Keys, ", ")
-	if len(e.Keys) == 0 {
+	reason := "no room for " + strings.Join(e.Names, ", ")
+	if len(e.Names) == 0 {
 		reason = "not its turn yet"
 	}
 	return fmt.Sprintf("limits: %s, %d ahead: %v", reason, e.Ahead, e.Err)
 }
 
 // room tells whether there was nothing to wait for.
-func (e *WaitError) room() bool { return len(e.Keys) == 0 && e.Ahead == 0 }
+func (e *WaitError) room() bool { return len(e.Names) == 0 && e.Ahead == 0 }
 
 // Unwrap is why the context ended.
 func (e *WaitError) Unwrap() error { return e.Err }

@@ -28,7 +28,7 @@ func Example() {
 		fmt.Println(err)
 	}
 	for _, l := range set.Snapshot().Limits {
-		fmt.Printf("%s: %.0f of %.0f\n", l.Key, l.InUse, l.Capacity)
+		fmt.Printf("%s: %.0f of %.0f\n", l.Name, l.InUse, l.Capacity)
 	}
 	// Output:
 	// connections: 1 of 8

@@ -90,9 +90,9 @@ func (k *Keyed) settle(s *keyedSet) {
 	}
 }
 
-// mostWarm is how many keys keep their sets while they are idle: those that are
+// maxWarm is how many keys keep their sets while they are idle: those that are
 // used all the time pay nothing for being idle in between.
-const mostWarm = 64
+const maxWarm = 64
 
 // keepWarm lets s keep its set, in the place of another.
 func (k *Keyed) keepWarm(s *keyedSet) {
@@ -100,11 +100,11 @@ func (k *Keyed) keepWarm(s *keyedSet) {
 		return
 	}
 	if k.warm == nil {
-		k.warm = make([]*keyedSet, mostWarm)
+		k.warm = make([]*keyedSet, maxWarm)
 	}
 	old := k.warm[k.hand]
 	k.warm[k.hand], s.warm = s, true
-	k.hand = (k.hand + 1) % mostWarm
+	k.hand = (k.hand + 1) % maxWarm
 	if old == nil {
 		return
 	}

@@ -42,7 +42,7 @@ func perIdleKey(t *testing.T, name string, acquisitions int, limits ...Limit) {
 	t.Run(name, func(t *testing.T) {
 		const keys = 10_000
 		var now atomic.Int64
-		k, err := Worker(limits...).Open(Clock{Now: func() time.Time { return time.Unix(0, now.Load()) }})
+		k, err := PerWorker(limits...).Open(Clock{Now: func() time.Time { return time.Unix(0, now.Load()) }})
 		require.NoError(t, err)
 		before := heapInUse()
 		for i := range keys {
@@ -92,7 +92,7 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 		algorithm := rapid.SampledFrom(algorithms).Draw(t, "algorithm") // of all, so that the windows of one do not keep those of others
 		for i := range rapid.IntRange(1, 3).Draw(t, "rates") {
 			l := rates(algorithm).Draw(t, "limit")
-			l.Key = fmt.Sprint("r", i)
+			l.Name = fmt.Sprint("r", i)
 			all = append(all, l)
 		}
 		var at atomic.Int64 // sweeps look at it, too
@@ -108,7 +108,7 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 			case step <= 2:
 				key := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key")
 				l := &all[rapid.IntRange(0, len(all)-1).Draw(t, "limit")]
-				units := Units{l.Key: rapid.IntRange(1, int(min(l.most(), 40))).Draw(t, "units")}
+				units := Units{l.Name: rapid.IntRange(1, int(min(l.most(), 40))).Draw(t, "units")}
 				one, err := frozen.For(key).TryAcquire(units)
 				other, same := plain.For(key).TryAcquire(units)
 				require.Equal(t, same, err)
@@ -124,7 +124,7 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 					p.frozen.Undo()
 					p.plain.Undo()
 				case 2:
-					used := Units{all[len(all)-1].Key: rapid.IntRange(0, 60).Draw(t, "used")}
+					used := Units{all[len(all)-1].Name: rapid.IntRange(0, 60).Draw(t, "used")}
 					require.Equal(t, p.plain.Use(used), p.frozen.Use(used))
 				}
 			case step == 5:
@@ -134,8 +134,8 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 				if l.Capacity = capacities().Draw(t, "capacity"); rapid.IntRange(0, 3).Draw(t, "unbounded") == 0 {
 					l.Capacity = math.Inf(1)
 				}
-				require.NoError(t, frozen.Resize(l.Key, l.Capacity))
-				require.NoError(t, plain.Resize(l.Key, l.Capacity))
+				require.NoError(t, frozen.Resize(l.Name, l.Capacity))
+				require.NoError(t, plain.Resize(l.Name, l.Capacity))
 			}
 			frozen.freezeAll()
 			frozen.sweep()
@@ -174,19 +174,19 @@ func TestKeysInUseKeepTheirSets(t *testing.T) {
 	}
 	use("a")
 	set := k.sets["a"].set
-	for i := range 10 * mostWarm {
+	for i := range 10 * maxWarm {
 		use("a")
-		if i < mostWarm-1 {
+		if i < maxWarm-1 {
 			use(strconv.Itoa(i))
 			assert.Same(t, set, k.sets["a"].set)
 		} else {
 			use("b" + strconv.Itoa(i))
 		}
-		assert.LessOrEqual(t, sets(), mostWarm)
+		assert.LessOrEqual(t, sets(), maxWarm)
 	}
-	assert.Equal(t, mostWarm, sets())
-	assert.Len(t, k.sets, 10*mostWarm+1)
-	assert.InDelta(t, 10*mostWarm+1, k.Snapshots()["a"].Limits[0].InUse, 0, "nothing is lost")
+	assert.Equal(t, maxWarm, sets())
+	assert.Len(t, k.sets, 10*maxWarm+1)
+	assert.InDelta(t, 10*maxWarm+1, k.Snapshots()["a"].Limits[0].InUse, 0, "nothing is lost")
 	assert.InDelta(t, 1, k.Snapshots()["0"].Limits[0].InUse, 0)
 }
 
@@ -195,7 +195,7 @@ func TestLongLogsAreNotReadAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	k := MustNewKeyed(Rate("r", 1000, time.Hour))
 	defer k.Close(nil)
-	for i, want := range map[int]bool{mostKept: true, mostKept + 1: false} {
+	for i, want := range map[int]bool{maxKept: true, maxKept + 1: false} {
 		key := strconv.Itoa(i)
 		for range i {
 			lease, err := k.For(key).TryAcquire(Units{"r": 1})
@@ -212,7 +212,7 @@ func TestLongLogsAreNotReadAgainAndAgain(t *testing.T) {
 func TestLeaseThatIsOverDoesNotTouchAnotherKey(t *testing.T) {
 	t.Parallel()
 	for { // the race detector makes pools lose some
-		k, err := Worker(Rate("r", 10, time.Hour).By(TokenBucket), Resource("c", 2)).Open(Clock{Now: func() time.Time { return time.Unix(0, 0) }})
+		k, err := PerWorker(Rate("r", 10, time.Hour).By(TokenBucket), Resource("c", 2)).Open(Clock{Now: func() time.Time { return time.Unix(0, 0) }})
 		require.NoError(t, err)
 		old, err := k.For("a").TryAcquire(Units{"r": 5, "c": 1})
 		require.NoError(t, err)
@@ -268,7 +268,7 @@ func TestKeysAreUsedInSeveralBubbles(t *testing.T) {
 // Sets go from key to key while many goroutines use them, and nothing is lost.
 func TestFrozenKeysWithstandManyGoroutines(t *testing.T) {
 	t.Parallel()
-	const workers, keys, each = 64, 3 * mostWarm, 150
+	const workers, keys, each = 64, 3 * maxWarm, 150
 	k := MustNewKeyed(Rate("r", 1e6, 24*time.Hour), Resource("c", 2), Rate("b", 1e6, 366*24*time.Hour).By(TokenBucket))
 	defer k.Close(nil)
 	var done sync.WaitGroup

@@ -125,12 +125,12 @@ func (k *Keyed) leave(s *keyedSet) {
 }
 
 // Resize gives a limit another capacity, for all keys; see Set.Resize.
-func (k *Keyed) Resize(limit string, capacity float64) error {
+func (k *Keyed) Resize(name string, capacity float64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	i := slices.IndexFunc(k.limits, func(l Limit) bool { return l.Key == limit })
+	i := slices.IndexFunc(k.limits, func(l Limit) bool { return l.Name == name })
 	if i < 0 {
-		return &UnitsError{Key: limit, Allowed: fmt.Sprintf("no such key; there are %d limits", len(k.limits))}
+		return &UnitsError{Name: name, Allowed: fmt.Sprintf("no such limit; there are %d limits", len(k.limits))}
 	}
 	if err := k.limits[i].checkCapacity(capacity); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (k *Keyed) Resize(limit string, capacity float64) error {
 	k.limits[i].Capacity, k.spare = capacity, &sync.Pool{}
 	for _, s := range k.sets {
 		if s.set != nil {
-			if err := s.set.Resize(limit, capacity); err != nil {
+			if err := s.set.Resize(name, capacity); err != nil {
 				return err
 			}
 			if s.at >= 0 {
@@ -149,12 +149,12 @@ func (k *Keyed) Resize(limit string, capacity float64) error {
 			continue
 		}
 		k.recall(frozen, s)
-		if err := frozen.Resize(limit, capacity); err != nil {
+		if err := frozen.Resize(name, capacity); err != nil {
 			return err
 		}
 		s.until, _ = frozen.freshAt()
 		s.state = string(frozen.keep(k.buffer[:0]))
-		if err := frozen.Resize(limit, before); err != nil {
+		if err := frozen.Resize(name, before); err != nil {
 			return err
 		}
 	}

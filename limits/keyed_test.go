@@ -113,7 +113,7 @@ func TestKeyedResizeIsForAllKeys(t *testing.T) {
 		require.NoError(t, err, key)
 	}
 	require.ErrorContains(t, k.Resize("c", 0.5), `limit "c": Capacity 0.5`)
-	require.ErrorContains(t, k.Resize("d", 1), `no such key`)
+	require.ErrorContains(t, k.Resize("d", 1), `no such limit`)
 }
 
 func TestClosedKeyedServesNoKey(t *testing.T) {

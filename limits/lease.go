@@ -178,7 +178,7 @@ func (l Lease) Use(used Units) error {
 	now := s.now()
 	for i := range s.limits {
 		b, a := &s.limits[i], &amounts[i]
-		n, ok := used[b.Key]
+		n, ok := used[b.Name]
 		switch {
 		case !ok || b.resource:
 			continue
@@ -211,18 +211,18 @@ func (s *Set) checkUse(used Units, amounts []amount) error {
 	named := 0
 	for i := range s.limits {
 		b := &s.limits[i]
-		n, ok := used[b.Key]
+		n, ok := used[b.Name]
 		if !ok {
 			continue
 		}
 		named++
 		switch {
-		case n < 0 || int64(n) > MostCapacity:
-			return &UnitsError{Key: b.Key, Units: n, Allowed: fmt.Sprintf("must be from 0 to %.0f", float64(MostCapacity))}
+		case n < 0 || int64(n) > MaxCapacity:
+			return &UnitsError{Name: b.Name, Units: n, Allowed: fmt.Sprintf("must be from 0 to %.0f", float64(MaxCapacity))}
 		case b.calls:
-			return &UnitsError{Key: b.Key, Units: n, Allowed: "must not be named: a call is one"}
+			return &UnitsError{Name: b.Name, Units: n, Allowed: "must not be named: a call is one"}
 		case b.resource && int64(n) > amounts[i].units:
-			return &UnitsError{Key: b.Key, Units: n, Allowed: fmt.Sprintf("must be from 0 to %d, which the lease holds", amounts[i].units)}
+			return &UnitsError{Name: b.Name, Units: n, Allowed: fmt.Sprintf("must be from 0 to %d, which the lease holds", amounts[i].units)}
 		}
 	}
 	if named != len(used) {
@@ -287,7 +287,7 @@ func (l Lease) Units() Units {
 	units := Units{}
 	for i, a := range slices.All(l.grant.amounts) {
 		if a.units > 0 {
-			units[s.limits[i].Key] = int(a.units)
+			units[s.limits[i].Name] = int(a.units)
 		}
 	}
 	return units

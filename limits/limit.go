@@ -62,19 +62,19 @@ const (
 )
 
 const (
-	// CallsKey is the key of a limit made by Calls.
-	CallsKey = "calls"
-	// LongestWindow bounds a rate's window.
-	LongestWindow = 366 * 24 * time.Hour
-	// MostCapacity bounds a capacity that is not infinite.
-	MostCapacity = 1e12
+	// CallsName is the key of a limit made by Calls.
+	CallsName = "calls"
+	// MaxWindow bounds a rate's window.
+	MaxWindow = 366 * 24 * time.Hour
+	// MaxCapacity bounds a capacity that is not infinite.
+	MaxCapacity = 1e12
 )
 
 // Limit is one bound on one key: plain data, checked by New. Make it with
 // Resource, Rate or Calls.
 type Limit struct {
-	// Key is its name within the set.
-	Key string
+	// Name is what requests call the limit by; unique within its set.
+	Name string
 	// Kind is what it bounds.
 	Kind Kind
 	// Capacity is how many units there are: whole and at least 1 for a
@@ -95,21 +95,21 @@ type Limit struct {
 }
 
 // Resource bounds how many units are held at one time, such as connections.
-func Resource(key string, capacity int) Limit {
-	return Limit{Key: key, Kind: KindResource, Capacity: float64(capacity)}
+func Resource(name string, capacity int) Limit {
+	return Limit{Name: name, Kind: KindResource, Capacity: float64(capacity)}
 }
 
 // Rate bounds how many units are taken within a time, such as requests per
 // minute. Fractions count with the buckets; math.Inf(1) is no bound.
-func Rate(key string, capacity float64, window time.Duration) Limit {
-	return Limit{Key: key, Kind: KindRate, Capacity: capacity, Window: window}
+func Rate(name string, capacity float64, window time.Duration) Limit {
+	return Limit{Name: name, Kind: KindRate, Capacity: capacity, Window: window}
 }
 
 // Calls bounds how many calls begin within a time. Every acquisition takes one
 // unit of it without naming it; the engine does so once per call, not again
 // when the call is retried, unless PerAttempt is set.
 func Calls(capacity float64, window time.Duration) Limit {
-	return Limit{Key: CallsKey, Kind: KindCalls, Capacity: capacity, Window: window}
+	return Limit{Name: CallsName, Kind: KindCalls, Capacity: capacity, Window: window}
 }
 
 // By is l measured by another algorithm.
@@ -151,10 +151,10 @@ func Check(limits ...Limit) error {
 	seen := map[string]bool{}
 	for _, l := range limits {
 		errs = append(errs, l.check()...)
-		if seen[l.Key] {
-			errs = append(errs, &FieldError{Field: "limit", Value: l.Key, Allowed: "must not stand twice in a set"})
+		if seen[l.Name] {
+			errs = append(errs, &FieldError{Field: "limit", Value: l.Name, Allowed: "must not stand twice in a set"})
 		}
-		seen[l.Key] = true
+		seen[l.Name] = true
 	}
 	if len(limits) == 0 {
 		errs = append(errs, &FieldError{Field: "limits", Value: "none", Allowed: "must be at least one"})
@@ -164,10 +164,10 @@ func Check(limits ...Limit) error {
 
 func (l *Limit) check() (errs []error) {
 	bad := func(field string, value any, allowed string) {
-		errs = append(errs, &FieldError{Field: fmt.Sprintf("limit %q: %s", l.Key, field), Value: value, Allowed: allowed})
+		errs = append(errs, &FieldError{Field: fmt.Sprintf("limit %q: %s", l.Name, field), Value: value, Allowed: allowed})
 	}
-	if l.Key == "" {
-		bad("Key", l.Key, "must not be empty")
+	if l.Name == "" {
+		bad("Name", l.Name, "must not be empty")
 	}
 	if err := l.checkCapacity(l.Capacity); err != nil {
 		errs = append(errs, err)
@@ -181,8 +181,8 @@ func (l *Limit) check() (errs []error) {
 			bad("Algorithm", string(l.Algorithm), "must be empty for a resource, which is no rate")
 		}
 	case KindRate, KindCalls:
-		if l.Window <= 0 || l.Window > LongestWindow {
-			bad("Window", l.Window, fmt.Sprintf("must be above 0 and at most %v", LongestWindow))
+		if l.Window <= 0 || l.Window > MaxWindow {
+			bad("Window", l.Window, fmt.Sprintf("must be above 0 and at most %v", MaxWindow))
 		}
 		known := []Algorithm{"", SlidingWindow, FixedWindow, TokenBucket, LeakyBucket, GCRA}
 		if !slices.Contains(known, l.Algorithm) {
@@ -195,8 +195,8 @@ func (l *Limit) check() (errs []error) {
 	switch {
 	case l.Burst != 0 && !bursts:
 		bad("Burst", l.Burst, "must be 0 unless the algorithm is token_bucket or gcra")
-	case math.IsNaN(l.Burst) || l.Burst < 0 || l.Burst > 0 && l.Burst < 1 || l.Burst > MostCapacity:
-		bad("Burst", l.Burst, fmt.Sprintf("must be from 1 to %.0f, or 0 for the capacity", MostCapacity))
+	case math.IsNaN(l.Burst) || l.Burst < 0 || l.Burst > 0 && l.Burst < 1 || l.Burst > MaxCapacity:
+		bad("Burst", l.Burst, fmt.Sprintf("must be from 1 to %.0f, or 0 for the capacity", MaxCapacity))
 	}
 	if l.PerAttempt && l.Kind != KindCalls {
 		bad("PerAttempt", true, "must be false unless the kind is calls")
@@ -207,13 +207,13 @@ func (l *Limit) check() (errs []error) {
 // checkCapacity is for new limits, and for Resize.
 func (l *Limit) checkCapacity(c float64) error {
 	bad := func(allowed string) error {
-		return &FieldError{Field: fmt.Sprintf("limit %q: Capacity", l.Key), Value: c, Allowed: allowed}
+		return &FieldError{Field: fmt.Sprintf("limit %q: Capacity", l.Name), Value: c, Allowed: allowed}
 	}
 	switch {
-	case l.Kind == KindResource && (math.IsNaN(c) || c < 1 || c > MostCapacity || c != math.Trunc(c)):
-		return bad(fmt.Sprintf("must be a whole number from 1 to %.0f", MostCapacity))
-	case math.IsNaN(c) || c < 1 || c > MostCapacity && !math.IsInf(c, 1):
-		return bad(fmt.Sprintf("must be from 1 to %.0f, or infinite; fewer than one per window are one per longer window", MostCapacity))
+	case l.Kind == KindResource && (math.IsNaN(c) || c < 1 || c > MaxCapacity || c != math.Trunc(c)):
+		return bad(fmt.Sprintf("must be a whole number from 1 to %.0f", MaxCapacity))
+	case math.IsNaN(c) || c < 1 || c > MaxCapacity && !math.IsInf(c, 1):
+		return bad(fmt.Sprintf("must be from 1 to %.0f, or infinite; fewer than one per window are one per longer window", MaxCapacity))
 	}
 	return nil
 }
@@ -229,8 +229,8 @@ func join[S ~string](all []S) string {
 // most is the largest request that a limit of this capacity can ever grant.
 func (l *Limit) most() int64 {
 	c := l.burst()
-	if math.IsInf(c, 1) || c >= MostCapacity {
-		return MostCapacity
+	if math.IsInf(c, 1) || c >= MaxCapacity {
+		return MaxCapacity
 	}
 	return int64(c)
 }

@@ -45,7 +45,7 @@ func TestMetersAreTheAlgorithms(t *testing.T) {
 				}
 				var leases []lease
 				now := int64(0)
-				for range rapid.IntRange(1, mostStretches).Draw(t, "steps") { // of fewer leases than that every one is told apart
+				for range rapid.IntRange(1, maxStretches).Draw(t, "steps") { // of fewer leases than that every one is told apart
 					now += int64(rapid.IntRange(0, int(l.Window)).Draw(t, "pause")) / int64(rapid.IntRange(1, 20).Draw(t, "slower"))
 					n := int64(rapid.IntRange(1, int(l.most())).Draw(t, "units"))
 					switch rapid.IntRange(0, 4).Draw(t, "step") {
@@ -145,20 +145,20 @@ func TestHugeNumbersDoNotOverflow(t *testing.T) {
 	t.Parallel()
 	for _, a := range algorithms {
 		for _, l := range []Limit{
-			Rate("r", 1, LongestWindow).By(a), Rate("r", MostCapacity, 1).By(a), Rate("r", MostCapacity, LongestWindow).By(a),
+			Rate("r", 1, MaxWindow).By(a), Rate("r", MaxCapacity, 1).By(a), Rate("r", MaxCapacity, MaxWindow).By(a),
 		} {
 			require.NoError(t, Check(l))
 			m := newMeter(&l, 0)
-			now := int64(LongestWindow)
+			now := int64(MaxWindow)
 			a := &amount{}
 			m.take(now, a, 1)
 			for range 100 {
-				m.more(now, a, MostCapacity-1)
+				m.more(now, a, MaxCapacity-1)
 			}
 			at := m.when(now, 1)
 			require.GreaterOrEqual(t, at, now, "%v", l)
 			require.Positive(t, m.used(now), "%v", l)
-			m.back(now, a, MostCapacity)
+			m.back(now, a, MaxCapacity)
 			l.Capacity = 7
 			m.resize(now, &l)
 			require.GreaterOrEqual(t, m.when(now, 1), now, "%v", l)

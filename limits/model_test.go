@@ -42,7 +42,7 @@ func newReference(limits []Limit) *reference {
 	r := &reference{limits: limits, held: map[string]int{}, rates: map[string]model{}}
 	for _, l := range limits {
 		if l.Kind != KindResource {
-			r.rates[l.Key] = modelOf(&l)
+			r.rates[l.Name] = modelOf(&l)
 		}
 	}
 	return r
@@ -50,11 +50,11 @@ func newReference(limits []Limit) *reference {
 
 func (r *reference) room(now int64, a *asked) bool {
 	for _, l := range r.limits {
-		n := a.units[l.Key]
+		n := a.units[l.Name]
 		if n == 0 {
 			continue
 		}
-		if l.Kind == KindResource && r.held[l.Key]+n > int(l.Capacity) || l.Kind != KindResource && !r.rates[l.Key].admits(now, int64(n)) {
+		if l.Kind == KindResource && r.held[l.Name]+n > int(l.Capacity) || l.Kind != KindResource && !r.rates[l.Name].admits(now, int64(n)) {
 			return false
 		}
 	}
@@ -65,15 +65,15 @@ func (r *reference) grant(now int64, a *asked) {
 	a.granted = true
 	a.marks, a.used = map[string]int{}, map[string]int{}
 	for _, l := range r.limits {
-		n := a.units[l.Key]
+		n := a.units[l.Name]
 		if n == 0 {
 			continue
 		}
 		if l.Kind == KindResource {
-			r.held[l.Key] += n
+			r.held[l.Name] += n
 		} else {
-			a.marks[l.Key] = r.rates[l.Key].take(now, int64(n))
-			a.used[l.Key] = n
+			a.marks[l.Name] = r.rates[l.Name].take(now, int64(n))
+			a.used[l.Name] = n
 		}
 	}
 	r.holding = append(r.holding, a)
@@ -90,7 +90,7 @@ func (r *reference) serve(now int64) {
 func (r *reference) release(now int64, a *asked) {
 	for _, l := range r.limits {
 		if l.Kind == KindResource {
-			r.held[l.Key] -= a.units[l.Key]
+			r.held[l.Name] -= a.units[l.Name]
 		}
 	}
 	r.holding = slices.DeleteFunc(r.holding, func(b *asked) bool { return a == b })
@@ -124,11 +124,11 @@ func (w *world) draw() Units {
 	units := Units{}
 	for _, l := range w.ref.limits {
 		if rapid.IntRange(0, 2).Draw(w.t, "wanted") > 0 {
-			units[l.Key] = rapid.IntRange(1, int(l.most())).Draw(w.t, l.Key)
+			units[l.Name] = rapid.IntRange(1, int(l.most())).Draw(w.t, l.Name)
 		}
 	}
 	if len(units) == 0 {
-		units[w.ref.limits[0].Key] = 1
+		units[w.ref.limits[0].Name] = 1
 	}
 	return units
 }
@@ -177,15 +177,15 @@ func (w *world) release() {
 func (w *world) use() {
 	a := w.ref.holding[rapid.IntRange(0, len(w.ref.holding)-1).Draw(w.t, "holder")]
 	for _, l := range w.ref.limits {
-		if l.Kind != KindResource && a.used[l.Key] > 0 {
+		if l.Kind != KindResource && a.used[l.Name] > 0 {
 			n := rapid.IntRange(0, 2*int(l.most())).Draw(w.t, "used")
-			w.notef("%d uses %d %s", a.id, n, l.Key)
-			if err := a.lease.Use(Units{l.Key: n}); err != nil {
+			w.notef("%d uses %d %s", a.id, n, l.Name)
+			if err := a.lease.Use(Units{l.Name: n}); err != nil {
 				w.stop = fmt.Errorf("use: %w", err)
 			}
-			w.ref.use(w.now(), a, l.Key, n)
+			w.ref.use(w.now(), a, l.Name, n)
 			if n == 0 {
-				delete(a.used, l.Key) // from here on the two count differently what is used
+				delete(a.used, l.Name) // from here on the two count differently what is used
 			}
 			return
 		}
@@ -213,12 +213,12 @@ func (w *world) resize() {
 	}
 	l := &w.ref.limits[rapid.SampledFrom(resources).Draw(w.t, "limit")]
 	l.Capacity = float64(rapid.IntRange(1, 6).Draw(w.t, "capacity"))
-	w.notef("%s has %v", l.Key, l.Capacity)
-	if err := w.set.Resize(l.Key, l.Capacity); err != nil {
+	w.notef("%s has %v", l.Name, l.Capacity)
+	if err := w.set.Resize(l.Name, l.Capacity); err != nil {
 		w.stop = fmt.Errorf("resize: %w", err)
 	}
 	w.ref.waiting = slices.DeleteFunc(w.ref.waiting, func(a *asked) bool {
-		a.rejected = a.units[l.Key] > int(l.Capacity)
+		a.rejected = a.units[l.Name] > int(l.Capacity)
 		return a.rejected
 	})
 	w.ref.serve(w.now())
@@ -247,8 +247,8 @@ func (w *world) compare() {
 		w.stop = fmt.Errorf("%d leases and %d waiting, want %d and %d", s.Leases, s.Waiting, granted, len(w.ref.waiting))
 	}
 	for _, u := range s.Limits {
-		if u.Kind == KindResource && int(u.InUse) != w.ref.held[u.Key] {
-			w.stop = fmt.Errorf("%v of %s are in use, want %d", u.InUse, u.Key, w.ref.held[u.Key])
+		if u.Kind == KindResource && int(u.InUse) != w.ref.held[u.Name] {
+			w.stop = fmt.Errorf("%v of %s are in use, want %d", u.InUse, u.Name, w.ref.held[u.Name])
 		}
 	}
 }
@@ -267,7 +267,7 @@ func (w *world) end() {
 	}
 	for _, u := range w.set.Snapshot().Limits {
 		if u.Kind == KindResource && u.InUse != 0 {
-			w.stop = fmt.Errorf("%v of %s are held by nobody", u.InUse, u.Key)
+			w.stop = fmt.Errorf("%v of %s are held by nobody", u.InUse, u.Name)
 		}
 	}
 }

@@ -164,27 +164,27 @@ func (q *queue) remove(w *waiter) {
 	}
 }
 
-// mostAhead is how far WaitError.Ahead counts: were it all the way, many
+// maxAhead is how far WaitError.Ahead counts: were it all the way, many
 // requests that end at once would hold everybody up.
-const mostAhead = 1000
+const maxAhead = 1000
 
-// ahead is how many are served before w, as far as mostAhead.
+// ahead is how many are served before w, as far as maxAhead.
 func (w *waiter) ahead() int {
 	n := 0
-	for p := w.prev; p != nil && n < mostAhead; p = p.prev {
+	for p := w.prev; p != nil && n < maxAhead; p = p.prev {
 		n++
 	}
 	return n
 }
 
 // before is how many would be served before a request that comes now, as far as
-// mostAhead.
+// maxAhead.
 func (q *queue) before(holds bool) int {
 	if !holds {
-		return min(q.waiting, mostAhead)
+		return min(q.waiting, maxAhead)
 	}
 	n := 0
-	for w := q.head; w != nil && w.holds && n < mostAhead; w = w.next {
+	for w := q.head; w != nil && w.holds && n < maxAhead; w = w.next {
 		n++
 	}
 	return n
@@ -298,7 +298,7 @@ func (s *Set) rejectTooLarge(i int) {
 		next := w.next
 		if n := w.grant.amounts[i].units; n > l.max {
 			s.remove(w)
-			w.end(&UnitsError{Key: l.Key, Units: int(n), Allowed: fmt.Sprintf("must be from 1 to %d, which is all there is since a resize", l.max)})
+			w.end(&UnitsError{Name: l.Name, Units: int(n), Allowed: fmt.Sprintf("must be from 1 to %d, which is all there is since a resize", l.max)})
 		}
 		w = next
 	}

@@ -23,9 +23,9 @@ type quick struct {
 }
 
 const (
-	shut       = math.MinInt64
-	leaseBits  = 22
-	mostLeases = 1<<leaseBits - 1
+	shut      = math.MinInt64
+	leaseBits = 22
+	maxLeases = 1<<leaseBits - 1
 )
 
 // openWays opens the ways of a new set.
@@ -57,13 +57,13 @@ func (s *Set) lock() {
 		s.open = false
 		word := s.word.Swap(shut)
 		s.limits[0].held = s.limits[0].max - word>>leaseBits
-		s.opened = int(word & mostLeases)
+		s.opened = int(word & maxLeases)
 	}
 }
 
 // reopen ends what lock began, if nobody waits.
 func (s *Set) reopen() {
-	if s.acquires && s.head == nil && s.closed == nil && s.opened < mostLeases/2 {
+	if s.acquires && s.head == nil && s.closed == nil && s.opened < maxLeases/2 {
 		s.open = true
 		s.word.Store((s.limits[0].max-s.limits[0].held)<<leaseBits | int64(s.opened))
 	}
@@ -77,7 +77,7 @@ func (s *Set) takeQuickly(g *grant) bool {
 	n := g.amounts[0].units
 	for {
 		word := s.word.Load()
-		if word>>leaseBits < n || word&mostLeases == mostLeases {
+		if word>>leaseBits < n || word&maxLeases == maxLeases {
 			return false
 		}
 		if s.word.CompareAndSwap(word, word-n<<leaseBits+1) {

@@ -47,7 +47,7 @@ func TestRetryAfterIsWhenTheRateHasRoomAndNotANanosecondBefore(t *testing.T) {
 					}
 					waited++
 					wait := noTime(t, set, units)
-					require.Equal(t, []string{"r"}, wait.Keys)
+					require.Equal(t, []string{"r"}, wait.Names)
 					require.Positive(t, wait.RetryAfter)
 					now = now.Add(wait.RetryAfter - 1)
 					_, err := set.TryAcquire(units)
@@ -82,7 +82,7 @@ func TestRetryAfterSpeaksOfRatesAlone(t *testing.T) {
 		{limits.Units{"minute": 1, "hour": 1}, []string{"minute", "hour"}, time.Hour},
 	} {
 		wait := noTime(t, set, test.units)
-		assert.Equal(t, test.keys, wait.Keys)
+		assert.Equal(t, test.keys, wait.Names)
 		assert.Equal(t, test.after, wait.RetryAfter, "%v", test.units)
 	}
 	lease.Release()

@@ -133,12 +133,12 @@ func newSetBy(t *timing, limits []Limit) *Set {
 //
 // Errors: a *UnitsError for a key that the set does not have, a *FieldError for
 // a capacity that it cannot have.
-func (s *Set) Resize(key string, capacity float64) error {
+func (s *Set) Resize(name string, capacity float64) error {
 	s.lock()
 	defer s.unlock()
-	i := slices.IndexFunc(s.limits, func(l bound) bool { return l.Key == key })
+	i := slices.IndexFunc(s.limits, func(l bound) bool { return l.Name == name })
 	if i < 0 {
-		return &UnitsError{Key: key, Allowed: "no such key; there are " + s.keys()}
+		return &UnitsError{Name: name, Allowed: "no such limit; there are " + s.names()}
 	}
 	l := &s.limits[i]
 	if err := l.checkCapacity(capacity); err != nil {

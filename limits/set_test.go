@@ -20,11 +20,11 @@ func TestBadLimitsAreNamed(t *testing.T) {
 	t.Parallel()
 	good := limits.Resource("good", 1)
 	for want, l := range map[string]limits.Limit{
-		`limit "": Key "": must not be empty`:                                                                   limits.Resource("", 1),
+		`limit "": Name "": must not be empty`:                                                                  limits.Resource("", 1),
 		`limit "c": Capacity 0: must be a whole number from 1 to 1000000000000`:                                 limits.Resource("c", 0),
 		`limit "c": Capacity -3: must be a whole number`:                                                        limits.Resource("c", -3),
-		`limit "c": Capacity 1.5: must be a whole number`:                                                       {Key: "c", Kind: limits.KindResource, Capacity: 1.5},
-		`limit "c": Capacity +Inf: must be a whole number`:                                                      {Key: "c", Kind: limits.KindResource, Capacity: math.Inf(1)},
+		`limit "c": Capacity 1.5: must be a whole number`:                                                       {Name: "c", Kind: limits.KindResource, Capacity: 1.5},
+		`limit "c": Capacity +Inf: must be a whole number`:                                                      {Name: "c", Kind: limits.KindResource, Capacity: math.Inf(1)},
 		`limit "r": Capacity 0.5: must be from 1 to 1000000000000, or infinite`:                                 limits.Rate("r", 0.5, time.Second),
 		`limit "r": Capacity NaN: must be from 1`:                                                               limits.Rate("r", math.NaN(), time.Second),
 		`limit "r": Window 0s: must be above 0 and at most 8784h0m0s`:                                           limits.Rate("r", 1, 0),
@@ -32,9 +32,9 @@ func TestBadLimitsAreNamed(t *testing.T) {
 		`limit "r": Algorithm "cubic": must be one of sliding_window, fixed_window, token_bucket, leaky_bucket`: limits.Rate("r", 1, 1).By("cubic"),
 		`limit "r": Burst 2: must be 0 unless the algorithm is token_bucket or gcra`:                            limits.Rate("r", 1, 1).WithBurst(2),
 		`limit "r": Burst 0.5: must be from 1 to 1000000000000, or 0 for the capacity`:                          limits.Rate("r", 1, 1).By(limits.GCRA).WithBurst(0.5),
-		`limit "c": Window 1s: must be 0 for a resource, which is no rate`:                                      {Key: "c", Kind: limits.KindResource, Capacity: 1, Window: time.Second},
+		`limit "c": Window 1s: must be 0 for a resource, which is no rate`:                                      {Name: "c", Kind: limits.KindResource, Capacity: 1, Window: time.Second},
 		`limit "c": Algorithm "gcra": must be empty for a resource`:                                             limits.Resource("c", 1).By(limits.GCRA),
-		`limit "x": Kind "": must be resource, rate or calls`:                                                   {Key: "x", Capacity: 1},
+		`limit "x": Kind "": must be resource, rate or calls`:                                                   {Name: "x", Capacity: 1},
 		`limit "r": PerAttempt true: must be false unless the kind is calls`:                                    limits.Rate("r", 1, 1).EachAttempt(),
 		`limit "good": must not stand twice in a set`:                                                           limits.Resource("good", 2),
 	} {
@@ -57,7 +57,7 @@ func TestBadUnitsAreNamedAtOnceAndNothingIsAcquired(t *testing.T) {
 	t.Parallel()
 	s := limits.MustNew(limits.Resource("connections", 2), limits.Rate("tokens", 10, time.Hour), limits.Calls(5, time.Hour))
 	for want, units := range map[string]limits.Units{
-		`limits: units of "conections" 1: no such key; there are connections, tokens`:          {"conections": 1, "tokens": 1},
+		`limits: units of "conections" 1: no such limit; there are connections, tokens`:        {"conections": 1, "tokens": 1},
 		`limits: units of "connections" 0: must be from 1 to 2`:                                {"connections": 0, "tokens": 1},
 		`limits: units of "connections" -1: must be from 1 to 2`:                               {"connections": -1},
 		`limits: units of "connections" 3: must be from 1 to 2, which is all there ever is`:    {"connections": 3},
@@ -77,7 +77,7 @@ func TestBadUnitsAreNamedAtOnceAndNothingIsAcquired(t *testing.T) {
 	_, err := plain.Acquire(t.Context(), nil)
 	require.EqualError(t, err, `limits: units of "connections" 0: must name something to acquire: connections`)
 	for _, u := range s.Snapshot().Limits {
-		assert.Zero(t, u.InUse, u.Key)
+		assert.Zero(t, u.InUse, u.Name)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestUseThatIsWrongIsNamedAndChangesNothing(t *testing.T) {
 	for want, used := range map[string]limits.Units{
 		`limits: units of "connections" 2: must be from 0 to 1, which the lease holds`: {"tokens": 1, "connections": 2},
 		`limits: units of "tokens" -1: must be from 0 to 1000000000000`:                {"tokens": -1},
-		`limits: units of "token" 1: no such key; there are connections, tokens`:       {"tokens": 1, "token": 1},
+		`limits: units of "token" 1: no such limit; there are connections, tokens`:     {"tokens": 1, "token": 1},
 		`limits: units of "calls" 1: must not be named: a call is one`:                 {"calls": 1},
 	} {
 		require.EqualError(t, lease.Use(used), want)
@@ -441,7 +441,7 @@ func TestResizeTakesEffectAtOnce(t *testing.T) {
 		_, err = s.TryAcquire(limits.Units{"r": 1})
 		require.NoError(t, err, "what was taken without bound does not count")
 
-		require.EqualError(t, s.Resize("x", 1), `limits: units of "x" 0: no such key; there are c, r`)
+		require.EqualError(t, s.Resize("x", 1), `limits: units of "x" 0: no such limit; there are c, r`)
 		require.ErrorContains(t, s.Resize("c", 0), `limit "c": Capacity 0: must be a whole number from 1`)
 		require.ErrorContains(t, s.Resize("c", 1.5), `limit "c": Capacity 1.5`)
 		require.ErrorContains(t, s.Resize("r", 0.5), `limit "r": Capacity 0.5`)
@@ -473,7 +473,7 @@ func TestCallsAreChargedByThemselves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		perAttempt := limits.Calls(9, time.Minute).EachAttempt()
-		perAttempt.Key = "attempts"
+		perAttempt.Name = "attempts"
 		s := limits.MustNew(limits.Resource("c", 9), limits.Calls(2, time.Minute), perAttempt)
 		used := func() []float64 {
 			all := s.Snapshot().Limits
@@ -519,7 +519,7 @@ func TestSnapshotTellsWhoHoldsAndWaits(t *testing.T) {
 		c, r := got.Limits[0], got.Limits[1]
 		assert.Equal(t, []float64{3, 1, 0.75}, []float64{c.InUse, c.Available, c.Utilization})
 		assert.Equal(t, []float64{2, 8, 0.2}, []float64{r.InUse, r.Available, r.Utilization})
-		assert.Equal(t, "c", c.Key)
+		assert.Equal(t, "c", c.Name)
 		cancel()
 		synctest.Wait()
 		lease.Release()
@@ -583,7 +583,7 @@ func TestDeclarationsAreSources(t *testing.T) {
 	pool, err := limits.NewPool(limits.Member{Set: limits.MustNew(limits.Resource("c", 1), r)}, limits.Member{Set: set})
 	require.NoError(t, err)
 	for name, source := range map[string]limits.Source{
-		"declaration": limits.Declare(c, r), "set": set, "keyed": limits.MustNewKeyed(c, r), "pool": pool,
+		"declaration": limits.PerSessionOrWorker(c, r), "set": set, "keyed": limits.MustNewKeyed(c, r), "pool": pool,
 	} {
 		require.NoError(t, source.CheckUnits(nil), name)
 		require.NoError(t, source.CheckUnits(limits.Units{"c": 2, "r": 5}), name)
@@ -594,16 +594,16 @@ func TestDeclarationsAreSources(t *testing.T) {
 	calls := limits.Calls(1, time.Second)
 	pool, err = limits.NewPool(limits.Member{Set: limits.MustNew(calls)})
 	require.NoError(t, err)
-	for _, source := range []limits.Source{limits.Worker(c, calls), limits.MustNew(c, calls), limits.MustNewKeyed(calls), pool} {
+	for _, source := range []limits.Source{limits.PerWorker(c, calls), limits.MustNew(c, calls), limits.MustNewKeyed(calls), pool} {
 		assert.True(t, source.Charging())
 	}
-	require.ErrorContains(t, limits.Session(limits.Resource("c", 0)).Check(), `limit "c": Capacity 0`)
-	require.ErrorContains(t, limits.Session(limits.Resource("c", 0)).CheckUnits(limits.Units{"c": 1}), `limit "c": Capacity 0`)
-	_, err = limits.Declare().InProcess()
+	require.ErrorContains(t, limits.PerSession(limits.Resource("c", 0)).Check(), `limit "c": Capacity 0`)
+	require.ErrorContains(t, limits.PerSession(limits.Resource("c", 0)).CheckUnits(limits.Units{"c": 1}), `limit "c": Capacity 0`)
+	_, err = limits.PerSessionOrWorker().InProcess()
 	require.ErrorContains(t, err, "must be at least one")
 
-	d := limits.Declare(c)
-	assert.Equal(t, limits.ScopeAny, d.Scope())
+	d := limits.PerSessionOrWorker(c)
+	assert.Equal(t, limits.ScopeSessionOrWorker, d.Scope())
 	assert.Equal(t, []limits.Limit{c}, d.Limits())
 	first, err := d.InProcess()
 	require.NoError(t, err)

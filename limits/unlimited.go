@@ -48,18 +48,18 @@ func (g *grant) useAny(used Units) error {
 
 func (g *grant) anyUnits() Units {
 	units := make(Units, len(g.named))
-	for key, n := range g.named {
+	for name, n := range g.named {
 		if n > 0 {
-			units[key] = n
+			units[name] = n
 		}
 	}
 	return units
 }
 
 func checkAny(units Units, least int) error {
-	for _, key := range slices.Sorted(maps.Keys(units)) {
-		if n := units[key]; n < least || int64(n) > MostCapacity {
-			return &UnitsError{Key: key, Units: n, Allowed: fmt.Sprintf("must be from %d to %.0f", least, float64(MostCapacity))}
+	for _, name := range slices.Sorted(maps.Keys(units)) {
+		if n := units[name]; n < least || int64(n) > MaxCapacity {
+			return &UnitsError{Name: name, Units: n, Allowed: fmt.Sprintf("must be from %d to %.0f", least, float64(MaxCapacity))}
 		}
 	}
 	return nil

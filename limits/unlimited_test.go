@@ -104,7 +104,7 @@ func TestUnlimitedIsASet(t *testing.T) {
 	require.ErrorIs(t, context.Cause(ctx), cause)
 	_, err = s.Acquire(t.Context(), limits.Units{"c": 1})
 	require.ErrorIs(t, err, limits.ErrClosed)
-	require.ErrorContains(t, s.Resize("c", 1), "no such key; there are none")
+	require.ErrorContains(t, s.Resize("c", 1), "no such limit; there are none")
 }
 
 func TestErrorWithoutLimitsNamesUnlimited(t *testing.T) {

@@ -100,7 +100,7 @@ func (s *Set) refuse(ctx context.Context, g *grant) error {
 		return err
 	}
 	e := &WaitError{Ahead: s.before(holds), Err: context.Cause(ctx)}
-	e.Keys, e.RetryAfter = s.lacking(g.amounts)
+	e.Names, e.RetryAfter = s.lacking(g.amounts)
 	return e
 }
 
@@ -114,7 +114,7 @@ func (s *Set) abandon(w *waiter, e *WaitError) bool {
 	}
 	if e != nil {
 		e.Ahead = w.ahead()
-		e.Keys, e.RetryAfter = s.lacking(w.grant.amounts)
+		e.Names, e.RetryAfter = s.lacking(w.grant.amounts)
 	}
 	first := s.head == w
 	s.remove(w)
@@ -124,9 +124,9 @@ func (s *Set) abandon(w *waiter, e *WaitError) bool {
 	return true
 }
 
-// lacking are the keys that have no room for amounts now, and how long it takes
+// lacking returns the names of the limits that have no room for amounts now, and how long it takes
 // until those of rates have, if nothing is taken or given back until then.
-func (s *Set) lacking(amounts []amount) (keys []string, rates time.Duration) {
+func (s *Set) lacking(amounts []amount) (names []string, rates time.Duration) {
 	now := s.now()
 	for i := range amounts {
 		n := amounts[i].units
@@ -136,11 +136,11 @@ func (s *Set) lacking(amounts []amount) (keys []string, rates time.Duration) {
 		l := &s.limits[i]
 		at := l.readyAt(now, n)
 		if at > now {
-			keys = append(keys, l.Key)
+			names = append(names, l.Name)
 		}
 		if l.meter != nil {
 			rates = max(rates, time.Duration(at-now))
 		}
 	}
-	return keys, rates
+	return names, rates
 }

@@ -106,13 +106,13 @@ func (w *slidingWindow) fresh(now int64) int64 {
 	return w.at(w.n-1).at + w.window
 }
 
-// mostKept bounds the log that is kept of a sliding window: reading a long one
+// maxKept bounds the log that is kept of a sliding window: reading a long one
 // again takes longer than its memory is worth.
-const mostKept = 64
+const maxKept = 64
 
 func (w *slidingWindow) keep(now int64, state []byte) []byte {
 	w.expire(now)
-	if w.n > mostKept {
+	if w.n > maxKept {
 		return nil
 	}
 	before, at, sum := int64(0), int64(0), int64(0) // what was taken at one time is kept as one

@@ -102,14 +102,14 @@ func TestCallsOfARateTakeAsLongAsTheRateInTheEnvironment(t *testing.T) {
 		keys   []string
 		want   time.Duration
 	}{
-		"declared":                    {limits.Worker(perMinute), times(20, ""), 19 * time.Minute},
-		"declared, of keys":           {limits.Worker(perMinute), append(times(5, "a"), times(8, "b")...), 7 * time.Minute},
-		"token bucket":                {limits.Worker(limits.Rate("r", 60, time.Hour).By(limits.TokenBucket).WithBurst(4)), times(20, ""), 16 * time.Minute},
-		"gcra":                        {limits.Worker(limits.Rate("r", 60, time.Hour).By(limits.GCRA).WithBurst(4)), times(20, ""), 16 * time.Minute},
-		"leaky bucket":                {limits.Worker(limits.Rate("r", 60, time.Hour).By(limits.LeakyBucket)), times(20, ""), 19 * time.Minute},
-		"sliding window of several":   {limits.Worker(limits.Rate("r", 4, time.Minute)), times(20, ""), 4 * time.Minute},
-		"fixed window of several":     {limits.Worker(limits.Rate("r", 4, time.Minute).By(limits.FixedWindow)), times(20, ""), 4 * time.Minute},
-		"beside a resource":           {limits.Worker(perMinute, limits.Resource("c", 100)), times(20, ""), 19 * time.Minute},
+		"declared":                    {limits.PerWorker(perMinute), times(20, ""), 19 * time.Minute},
+		"declared, of keys":           {limits.PerWorker(perMinute), append(times(5, "a"), times(8, "b")...), 7 * time.Minute},
+		"token bucket":                {limits.PerWorker(limits.Rate("r", 60, time.Hour).By(limits.TokenBucket).WithBurst(4)), times(20, ""), 16 * time.Minute},
+		"gcra":                        {limits.PerWorker(limits.Rate("r", 60, time.Hour).By(limits.GCRA).WithBurst(4)), times(20, ""), 16 * time.Minute},
+		"leaky bucket":                {limits.PerWorker(limits.Rate("r", 60, time.Hour).By(limits.LeakyBucket)), times(20, ""), 19 * time.Minute},
+		"sliding window of several":   {limits.PerWorker(limits.Rate("r", 4, time.Minute)), times(20, ""), 4 * time.Minute},
+		"fixed window of several":     {limits.PerWorker(limits.Rate("r", 4, time.Minute).By(limits.FixedWindow)), times(20, ""), 4 * time.Minute},
+		"beside a resource":           {limits.PerWorker(perMinute, limits.Resource("c", 100)), times(20, ""), 19 * time.Minute},
 		"a set of the program":        {limits.MustNew(perMinute), times(20, ""), 19 * time.Minute},
 		"a keyed set of the program":  {limits.MustNewKeyed(perMinute), append(times(5, "a"), times(8, "b")...), 7 * time.Minute},
 		"a pool":                      {pool(perMinute, perMinute), times(20, ""), 9 * time.Minute},
@@ -129,7 +129,7 @@ func TestCallOfALineIsHandedBackOnce(t *testing.T) {
 	t.Parallel()
 	const calls = 200
 	var handBacks atomic.Int64
-	d, do := bounded(limits.Worker(perMinute), limits.Units{"r": 1}, retrypolicy.Policy{}, day)
+	d, do := bounded(limits.PerWorker(perMinute), limits.Units{"r": 1}, retrypolicy.Policy{}, day)
 	took, err := together(t, d, do, &clerk{body: func(ctx context.Context) error {
 		handBacks.Add(int64(sdkactivity.GetInfo(ctx).Attempt - 1))
 		return nil
@@ -234,7 +234,7 @@ func TestWaitForAResourceEndsSoonAfterItIsReleased(t *testing.T) {
 func TestEndOfTheCallsTimeEndsItsWaitInTheEnvironment(t *testing.T) {
 	t.Parallel()
 	hourly := limits.Rate("r", 1, time.Hour)
-	for name, source := range map[string]limits.Source{"declared": limits.Worker(hourly), "of the program": limits.MustNew(hourly)} {
+	for name, source := range map[string]limits.Source{"declared": limits.PerWorker(hourly), "of the program": limits.MustNew(hourly)} {
 		t.Run("CallTimeout, "+name, func(t *testing.T) {
 			t.Parallel()
 			d, do := bounded(source, limits.Units{"r": 1}, retrypolicy.Policy{}, 10*time.Minute)
@@ -245,7 +245,7 @@ func TestEndOfTheCallsTimeEndsItsWaitInTheEnvironment(t *testing.T) {
 	}
 	t.Run("MaxElapsed", func(t *testing.T) {
 		t.Parallel()
-		d, do := bounded(limits.Worker(hourly), limits.Units{"r": 1}, retrypolicy.Policy{NumRetries: 3, Wait: time.Second, MaxElapsed: time.Minute}, day)
+		d, do := bounded(limits.PerWorker(hourly), limits.Units{"r": 1}, retrypolicy.Policy{NumRetries: 3, Wait: time.Second, MaxElapsed: time.Minute}, day)
 		took, err := together(t, d, do, &clerk{body: func(context.Context) error { return errors.New("the first failure") }}, "")
 		require.ErrorContains(t, err, "the first failure")
 		assert.InDelta(t, time.Minute, took, float64(time.Millisecond))

@@ -49,17 +49,17 @@ func TestWaitForARateTakesNoTimeInAWorkflowEnvironment(t *testing.T) {
 	long := activity.CallOptions{CallTimeout: 5 * time.Hour}
 	t.Run("of an activity", func(t *testing.T) {
 		t.Parallel()
-		d, do := limited(Environment, limits.Worker(hourly), limits.Units{"r": 1}, retrypolicy.Policy{})
+		d, do := limited(Environment, limits.PerWorker(hourly), limits.Units{"r": 1}, retrypolicy.Policy{})
 		twice(t, d, func(ctx workflow.Context) error { _, err := do.With(long).Execute(ctx, "x").Get(ctx); return err }, fine)
 	})
 	t.Run("of a local activity", func(t *testing.T) {
 		t.Parallel()
-		d, do := limited(Environment, limits.Worker(hourly), limits.Units{"r": 1}, retrypolicy.Policy{})
+		d, do := limited(Environment, limits.PerWorker(hourly), limits.Units{"r": 1}, retrypolicy.Policy{})
 		twice(t, d, func(ctx workflow.Context) error { _, err := do.With(long).ExecuteLocal(ctx, "x").Get(ctx); return err }, fine)
 	})
 	t.Run("inside a method", func(t *testing.T) {
 		t.Parallel()
-		d, do := limited(Environment, limits.Worker(hourly), nil, retrypolicy.Policy{})
+		d, do := limited(Environment, limits.PerWorker(hourly), nil, retrypolicy.Policy{})
 		twice(t, d, func(ctx workflow.Context) error { _, err := do.With(long).Execute(ctx, "x").Get(ctx); return err }, func(ctx context.Context, _ int, _ string) (string, error) {
 			_, err := limits.Acquire(ctx, limits.Units{"r": 1})
 			return "ok", err
@@ -68,7 +68,7 @@ func TestWaitForARateTakesNoTimeInAWorkflowEnvironment(t *testing.T) {
 	t.Run("however long waits in place may be", func(t *testing.T) {
 		t.Parallel()
 		d := activity.Define[*scripted]("Scripted", activity.Options{
-			Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: 3 * time.Hour, Limits: limits.Worker(hourly), Requires: limits.Units{"r": 1},
+			Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: 3 * time.Hour, Limits: limits.PerWorker(hourly), Requires: limits.Units{"r": 1},
 		})
 		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 		twice(t, d, func(ctx workflow.Context) error { _, err := do.Execute(ctx, "x").Get(ctx); return err }, fine)
@@ -194,7 +194,7 @@ func TestMaxElapsedBoundsTheWaitForLimitsOfARetry(t *testing.T) {
 			t.Parallel()
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry:       retrypolicy.Policy{NumRetries: 3, Wait: time.Second, MaxElapsed: time.Minute},
-				CallTimeout: 24 * time.Hour, Limits: limits.Worker(limits.Rate("r", 1, time.Hour)), Requires: limits.Units{"r": 1},
+				CallTimeout: 24 * time.Hour, Limits: limits.PerWorker(limits.Rate("r", 1, time.Hour)), Requires: limits.Units{"r": 1},
 			})
 			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 			impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("the first failure") }}
@@ -212,7 +212,7 @@ func TestMaxElapsedBoundsTheWaitForLimitsOfARetry(t *testing.T) {
 		t.Parallel()
 		d := activity.Define[*scripted]("Scripted", activity.Options{
 			Retry:       retrypolicy.Policy{NumRetries: 3, Wait: time.Second, MaxElapsed: time.Minute},
-			CallTimeout: 24 * time.Hour, Limits: limits.Worker(limits.Rate("r", 1, time.Hour)), Requires: limits.Units{"r": 1},
+			CallTimeout: 24 * time.Hour, Limits: limits.PerWorker(limits.Rate("r", 1, time.Hour)), Requires: limits.Units{"r": 1},
 		})
 		activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 		env := testsuite.NewActivityEnvironment(t)

@@ -18,7 +18,7 @@ const DefaultLimitMetrics = 10 * time.Second
 
 // LimitMetrics keeps gauges of the limits of the worker's methods in handler,
 // such as the client's own MetricsHandler, while the worker runs. They have the
-// tags "limit", the limit's key, "activity_type": the first in alphabetical
+// tags "limit", the limit's name, "activity_type": the first in alphabetical
 // order that is bound by it, and "task_queue", the worker's: each worker has
 // limits of its own, also where several share a plugin.
 //
@@ -87,7 +87,7 @@ func (r *limitReport) report(taskQueue string, known map[reported]bool, all map[
 	for activityType, snapshots := range all {
 		for _, s := range snapshots {
 			for _, l := range s.Limits {
-				key := reported{activityType, l.Key}
+				key := reported{activityType, l.Name}
 				g := sums[key]
 				if g == nil {
 					g = &gauges{}

@@ -58,7 +58,7 @@ func TestLimitMetricsShowWhatIsInUse(t *testing.T) {
 	queue, c, shown := Queue(t), Client(t), newPanel()
 	release := make(chan struct{})
 	impl := &scripted{body: func(context.Context, int, string) (string, error) { <-release; return "", nil }}
-	d, do := limited(InPlace, limits.Worker(limits.Resource("connections", 2), limits.Rate("requests", 10, time.Hour)), limits.Units{"connections": 2, "requests": 1}, quick(0))
+	d, do := limited(InPlace, limits.PerWorker(limits.Resource("connections", 2), limits.Rate("requests", 10, time.Hour)), limits.Units{"connections": 2, "requests": 1}, quick(0))
 	w := worker.New(c, queue, worker.Options{WorkerStopTimeout: time.Second}, worker.LimitMetrics(shown, time.Millisecond))
 	worker.Register(w, d, impl)
 	require.NoError(t, w.Start())

@@ -132,7 +132,7 @@ func TestCallLimitsAreChargedOncePerCall(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
 		attempts := limits.Calls(100, time.Hour).EachAttempt()
-		attempts.Key = "attempts"
+		attempts.Name = "attempts"
 		set := limits.MustNew(limits.Calls(100, time.Hour), attempts, limits.Resource("c", 5))
 		impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
 			if _, err := limits.Acquire(ctx, limits.Units{"c": 1}); err != nil {
@@ -169,7 +169,7 @@ func TestCallsWaitForLimitsAndNoneIsLost(t *testing.T) {
 				}
 				return in, nil
 			}}
-			d, do := limited(e, limits.Worker(limits.Resource("c", capacity)), limits.Units{"c": 1}, retrypolicy.Policy{NumRetries: 3})
+			d, do := limited(e, limits.PerWorker(limits.Resource("c", capacity)), limits.Units{"c": 1}, retrypolicy.Policy{NumRetries: 3})
 			w := Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 			outs, err := do.With(activity.CallOptions{TaskQueue: queue}).SubmitMap(t.Context(), c, inputs(calls))
 			require.NoError(t, err)
@@ -221,7 +221,7 @@ func TestWaitForLimitsComesBackSoonWhenItsWorkerStops(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
 	d := activity.Define[*scripted]("Scripted", activity.Options{
-		Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: 3 * time.Hour, Limits: limits.Worker(limits.Resource("c", 1)), Requires: limits.Units{"c": 1},
+		Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: 3 * time.Hour, Limits: limits.PerWorker(limits.Resource("c", 1)), Requires: limits.Units{"c": 1},
 	})
 	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "there", nil }}
@@ -393,14 +393,14 @@ func TestBadLimitsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	options := func(source limits.Source, requires limits.Units) activity.Options {
 		return activity.Options{CallTimeout: time.Minute, Limits: source, Requires: requires}
 	}
-	_, err := activity.NewDefinition[*scripted]("Scripted", options(limits.Worker(limits.Resource("c", 0), limits.Rate("r", 1, 0)), nil))
+	_, err := activity.NewDefinition[*scripted]("Scripted", options(limits.PerWorker(limits.Resource("c", 0), limits.Rate("r", 1, 0)), nil))
 	require.ErrorContains(t, err, `Scripted: Limits: limit "c": Capacity 0: must be a whole number from 1`)
 	require.ErrorContains(t, err, `Scripted: Limits: limit "r": Window 0s: must be above 0`)
 	_, err = activity.NewDefinition[*scripted]("Scripted", options((*limits.Declaration)(nil), nil))
-	require.ErrorContains(t, err, `Scripted: Limits: declaration "nil": must be made by limits.Declare, Worker or Session`)
+	require.ErrorContains(t, err, `Scripted: Limits: declaration "nil": must be made by limits.PerWorker, PerSession or PerSessionOrWorker`)
 	for want, o := range map[string]activity.Options{
-		`Scripted.Do: Requires: limits: units of "d" 1: no such key; there are c`:          options(limits.Worker(limits.Resource("c", 1)), limits.Units{"d": 1}),
-		`Scripted.Do: Requires: limits: units of "c" 2: must be from 1 to 1, which is all`: options(limits.Declare(limits.Resource("c", 1)), limits.Units{"c": 2}),
+		`Scripted.Do: Requires: limits: units of "d" 1: no such limit; there are c`:        options(limits.PerWorker(limits.Resource("c", 1)), limits.Units{"d": 1}),
+		`Scripted.Do: Requires: limits: units of "c" 2: must be from 1 to 1, which is all`: options(limits.PerSessionOrWorker(limits.Resource("c", 1)), limits.Units{"c": 2}),
 		`Scripted.Do: Requires: limits: units of "c" 0: must be from 1`:                    options(limits.MustNew(limits.Resource("c", 1)), limits.Units{"c": 0}),
 		`Scripted.Do: Requires map[c:1]: must be empty without Limits`:                     options(nil, limits.Units{"c": 1}),
 	} {
@@ -416,7 +416,7 @@ func TestBadLimitsAreRefusedBeforeAnythingRuns(t *testing.T) {
 func TestLimitKeyThatPanicsEndsTheCall(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
-		d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: 20 * time.Second, Limits: limits.Worker(limits.Resource("c", 1))})
+		d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: 20 * time.Second, Limits: limits.PerWorker(limits.Resource("c", 1))})
 		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(string) string { panic("out of cheese") }})
 		impl := &scripted{}
 		_, err := Run(t, e, d, do, impl, "x")
@@ -434,7 +434,7 @@ func TestLimitsOfAWorkerCanBeSeenAndResized(t *testing.T) {
 		<-release
 		return "", nil
 	}}
-	d, do := limited(InPlace, limits.Worker(limits.Resource("c", 1)), limits.Units{"c": 1}, retrypolicy.Policy{})
+	d, do := limited(InPlace, limits.PerWorker(limits.Resource("c", 1)), limits.Units{"c": 1}, retrypolicy.Policy{})
 	w := Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	calls := []*activity.Call[string]{submit(t, c, do, queue, "1"), submit(t, c, do, queue, "2")}
 	<-running
@@ -530,7 +530,7 @@ func TestPoliciesHaveLimitsToo(t *testing.T) {
 		return nil
 	}
 	w := sdkworker.New(c, queue, sdkworker.Options{Plugins: []sdkworker.Plugin{worker.Plugin(worker.Policies{"ChargeCard": {
-		Limits: limits.Worker(limits.Resource("c", 2)), Requires: limits.Units{"c": 1},
+		Limits: limits.PerWorker(limits.Resource("c", 2)), Requires: limits.Units{"c": 1},
 	}})}})
 	w.RegisterActivity(impl)
 	w.RegisterWorkflow(checkout)

@@ -87,7 +87,7 @@ func TestLimitsThatNobodyRequiresAreTold(t *testing.T) {
 	c := testsuite.Dial(t, testsuite.Server(t), client.Options{
 		Logger: log.NewStructuredLogger(slog.New(slog.NewTextHandler(told, &slog.HandlerOptions{Level: slog.LevelInfo}))),
 	})
-	source := func() limits.Source { return limits.Worker(limits.Resource("c", 2)) }
+	source := func() limits.Source { return limits.PerWorker(limits.Resource("c", 2)) }
 	define := func(name string, o activity.Options, methods ...activity.MethodOptions[int, int]) *activity.Definition[*scripted] {
 		o.CallTimeout = time.Minute
 		d := activity.Define[*scripted](name, o)
@@ -111,7 +111,7 @@ func TestLimitsThatNobodyRequiresAreTold(t *testing.T) {
 		define("OneRequiresOf", activity.Options{Limits: source()}, activity.MethodOptions[int, int]{
 			RequiresOf: func(int) limits.Units { return one },
 		}),
-		define("Counts", activity.Options{Limits: limits.Worker(limits.Resource("c", 2), limits.Calls(9, time.Second))}),
+		define("Counts", activity.Options{Limits: limits.PerWorker(limits.Resource("c", 2), limits.Calls(9, time.Second))}),
 	} {
 		worker.Register(w, d, &scripted{})
 	}

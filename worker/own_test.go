@@ -44,7 +44,7 @@ func TestWorkersThatShareAPluginHaveLimitsOfTheirOwn(t *testing.T) {
 			shown := newPanel()
 			ofClient, ofWorker := plugins(func() *worker.PluginSet {
 				return worker.Plugin(worker.Policies{"Meet": {
-					Retry: retrypolicy.Policy{InPlace: time.Hour}, Limits: limits.Worker(limits.Resource("r", 1)), Requires: limits.Units{"r": 1},
+					Retry: retrypolicy.Policy{InPlace: time.Hour}, Limits: limits.PerWorker(limits.Resource("r", 1)), Requires: limits.Units{"r": 1},
 				}}, worker.LimitMetrics(shown, time.Millisecond))
 			})
 			c := testsuite.Dial(t, testsuite.Server(t), client.Options{Plugins: ofClient})

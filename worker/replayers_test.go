@@ -64,7 +64,7 @@ func echoes() *scripted {
 func TestCallsThatNeedAHeaderReplayWithoutThePlugin(t *testing.T) {
 	t.Parallel()
 	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 3})
-	limited, inLimits := scriptedWith(activity.Options{Limits: limits.Session(limits.Resource("c", 1)), Requires: limits.Units{"c": 1}})
+	limited, inLimits := scriptedWith(activity.Options{Limits: limits.PerSession(limits.Resource("c", 1)), Requires: limits.Units{"c": 1}})
 	once := 1
 	for name, shape := range map[string]struct {
 		d    *activity.Definition[*scripted]

@@ -100,7 +100,7 @@ func TestInputThatNeedsTheImpossibleEndsTheCallAndNamesIt(t *testing.T) {
 	for want, f := range map[string]func(string) limits.Units{
 		`units of "tokens" 101: must be from 1 to 100`: func(string) limits.Units { return limits.Units{"tokens": 101} },
 		`units of "c" -1: must be from 1 to 3`:         func(string) limits.Units { return limits.Units{"c": -1} },
-		`units of "d" 1: no such key`:                  func(string) limits.Units { return limits.Units{"d": 1} },
+		`units of "d" 1: no such limit`:                func(string) limits.Units { return limits.Units{"d": 1} },
 		"RequiresOf panicked: out of cheese":           func(string) limits.Units { panic("out of cheese") },
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -112,7 +112,7 @@ func (s *inSession) two(ctx workflow.Context, n int) error {
 func TestSessionsDoNotBoundEachOther(t *testing.T) {
 	t.Parallel()
 	for name, source := range map[string]limits.Source{
-		"session scope": limits.Session(limits.Resource("c", 1)), "no explicit scope": limits.Declare(limits.Resource("c", 1)),
+		"session scope": limits.PerSession(limits.Resource("c", 1)), "no explicit scope": limits.PerSessionOrWorker(limits.Resource("c", 1)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -142,7 +142,7 @@ func TestSessionsDoNotBoundEachOther(t *testing.T) {
 func TestWorkersScopeBoundsAllSessionsOfAWorker(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
-	s := newInSession(limits.Worker(limits.Resource("c", 1)))
+	s := newInSession(limits.PerWorker(limits.Resource("c", 1)))
 	w := s.worker(t, c, queue, s.two)
 	t.Cleanup(w.Stop)
 	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, s.two, 1)
@@ -192,7 +192,7 @@ func TestWhatIsHeldInASessionEndsWithIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			queue, c := Queue(t), Client(t)
-			s := newInSession(limits.Session(limits.Resource("c", 1)))
+			s := newInSession(limits.PerSession(limits.Resource("c", 1)))
 			w := s.worker(t, c, queue, s.one)
 			t.Cleanup(w.Stop)
 			run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, s.one, "leaves")
@@ -226,7 +226,7 @@ func TestBodyThatIgnoresTheSessionsEndLosesItsLease(t *testing.T) {
 		<-release
 		return "", nil
 	}}
-	d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: time.Minute, HeartbeatTimeout: time.Second, Limits: limits.Session(limits.Resource("c", 1))})
+	d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: time.Minute, HeartbeatTimeout: time.Second, Limits: limits.PerSession(limits.Resource("c", 1))})
 	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
 	flow := func(ctx workflow.Context) error {
 		return activity.InSession(ctx, options(), func(ctx workflow.Context) error {
@@ -254,7 +254,7 @@ func TestSessionsInTheTestEnvironment(t *testing.T) {
 	t.Parallel()
 	env := testsuite.NewWorkflowEnvironment(t)
 	env.SetTestTimeout(Timeout)
-	s := newInSession(limits.Session(limits.Resource("c", 1)))
+	s := newInSession(limits.PerSession(limits.Resource("c", 1)))
 	testsuite.Register(t, env, s.d, s.scripted)
 	close(s.goOn)
 	var leases []limits.Lease
@@ -276,8 +276,8 @@ func TestSessionsInTheTestEnvironment(t *testing.T) {
 
 func TestSessionScopeOutsideASessionIsAnError(t *testing.T) {
 	t.Parallel()
-	s := newInSession(limits.Session(limits.Resource("c", 1)))
-	const want = "Scripted.Do: Limits: they are a session's (limits.Session), so calls are made inside activity.InSession, by Execute"
+	s := newInSession(limits.PerSession(limits.Resource("c", 1)))
+	const want = "Scripted.Do: Limits: they are a session's (limits.PerSession), so calls are made inside activity.InSession, by Execute"
 	env := testsuite.NewWorkflowEnvironment(t)
 	testsuite.Register(t, env, s.d, s.scripted)
 	env.ExecuteWorkflow(func(ctx workflow.Context) error {
@@ -295,16 +295,16 @@ func TestSessionScopeOutsideASessionIsAnError(t *testing.T) {
 	_, err := s.do.With(activity.CallOptions{TaskQueue: "q"}).Submit(t.Context(), lazy(t), "x")
 	require.EqualError(t, err, want)
 	_, err = s.do.Inline(s.scripted).Call(t.Context(), "x")
-	require.EqualError(t, err, "Scripted.Do: limits: they are a session's (limits.Session), and Inline runs in none: call the method by Execute, inside activity.InSession")
+	require.EqualError(t, err, "Scripted.Do: limits: they are a session's (limits.PerSession), and Inline runs in none: call the method by Execute, inside activity.InSession")
 	assert.Zero(t, s.started.Load())
 }
 
 func TestWorkersThatTakeNoSessionsAreToldSo(t *testing.T) {
 	t.Parallel()
-	s := newInSession(limits.Session(limits.Resource("c", 1)))
+	s := newInSession(limits.PerSession(limits.Resource("c", 1)))
 	w := worker.New(lazy(t), "q", worker.Options{})
 	worker.Register(w, s.d, s.scripted)
-	require.EqualError(t, w.Start(), "worker: Scripted.Do: Limits: they are a session's (limits.Session), and the worker takes none: set worker.Options.EnableSessionWorker")
+	require.EqualError(t, w.Start(), "worker: Scripted.Do: Limits: they are a session's (limits.PerSession), and the worker takes none: set worker.Options.EnableSessionWorker")
 
 	versions := sdkworker.DeploymentOptions{UseVersioning: true, Version: sdkworker.WorkerDeploymentVersion{DeploymentName: "d", BuildID: "1"}}
 	w = worker.New(lazy(t), "q", worker.Options{EnableSessionWorker: true, DeploymentOptions: versions})

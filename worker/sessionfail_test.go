@@ -190,7 +190,7 @@ func TestCallOfASessionThatHasFailedOnItsWorkerAlone(t *testing.T) {
 		}},
 	})
 	d, do := scriptedWith(activity.Options{
-		Retry: retrypolicy.Policy{NumRetries: 3}, CallTimeout: Timeout, HeartbeatTimeout: Timeout / 2, Limits: limits.Session(limits.Resource("c", 1)),
+		Retry: retrypolicy.Policy{NumRetries: 3}, CallTimeout: Timeout, HeartbeatTimeout: Timeout / 2, Limits: limits.PerSession(limits.Resource("c", 1)),
 		Requires: limits.Units{"c": 1},
 	})
 	var call error

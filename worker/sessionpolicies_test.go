@@ -28,7 +28,7 @@ func plainCall(ctx workflow.Context, in string) workflow.Future {
 func TestLimitsOfPoliciesAreThoseOfTheSession(t *testing.T) {
 	t.Parallel()
 	for name, source := range map[string]limits.Source{
-		"session scope": limits.Session(limits.Resource("c", 1)), "no explicit scope": limits.Declare(limits.Resource("c", 1)),
+		"session scope": limits.PerSession(limits.Resource("c", 1)), "no explicit scope": limits.PerSessionOrWorker(limits.Resource("c", 1)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestLimitsOfPoliciesAreThoseOfTheSession(t *testing.T) {
 }
 
 func TestSessionLimitsOfPoliciesOutsideASessionAreAnError(t *testing.T) {
-	env := testsuite.NewWorkflowEnvironment(t, worker.Policies{"Plain": {Limits: limits.Session(limits.Resource("c", 1)), Requires: limits.Units{"c": 1}}})
+	env := testsuite.NewWorkflowEnvironment(t, worker.Policies{"Plain": {Limits: limits.PerSession(limits.Resource("c", 1)), Requires: limits.Units{"c": 1}}})
 	env.RegisterActivityWithOptions(func(context.Context, string) error { return nil }, sdkactivity.RegisterOptions{Name: "Plain"})
 	var outside, inside, local, after error
 	env.ExecuteWorkflow(func(ctx workflow.Context) error {
@@ -100,6 +100,6 @@ func TestSessionLimitsOfPoliciesOutsideASessionAreAnError(t *testing.T) {
 	require.NoError(t, env.GetWorkflowError())
 	require.NoError(t, inside)
 	for _, err := range []error{outside, local, after} {
-		require.ErrorContains(t, err, "limits: they are a session's (limits.Session), and the activity runs in none: start it inside activity.InSession, on a worker with concurry's plugin")
+		require.ErrorContains(t, err, "limits: they are a session's (limits.PerSession), and the activity runs in none: start it inside activity.InSession, on a worker with concurry's plugin")
 	}
 }

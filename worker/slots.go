@@ -112,7 +112,7 @@ func (s *limited) Slots() (n int, ok bool) {
 func (s *limited) in(set *limits.Set) int {
 	n := math.MaxInt
 	for _, l := range set.Snapshot().Limits {
-		if units := s.units[l.Key]; l.Kind == limits.KindResource && units > 0 {
+		if units := s.units[l.Name]; l.Kind == limits.KindResource && units > 0 {
 			n = min(n, int(l.Capacity)/units)
 		}
 	}

@@ -14,9 +14,9 @@ import (
 
 var (
 	// errNoSession is the error of calls in this process.
-	errNoSession = errors.New("limits: they are a session's (limits.Session), and Inline runs in none: call the method by Execute, inside activity.InSession")
+	errNoSession = errors.New("limits: they are a session's (limits.PerSession), and Inline runs in none: call the method by Execute, inside activity.InSession")
 	// errOutside is the error of activities that run in no session.
-	errOutside = errors.New("limits: they are a session's (limits.Session), and the activity runs in none: start it inside activity.InSession, " +
+	errOutside = errors.New("limits: they are a session's (limits.PerSession), and the activity runs in none: start it inside activity.InSession, " +
 		"on a worker with concurry's plugin (sessions of workflow.CreateSession are not seen, and local activities run in none)")
 )
 
@@ -42,7 +42,7 @@ func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clo
 		s.worker = map[*limits.Declaration]*limits.Keyed{}
 	}
 	sets := s.worker
-	if d.Scope() == limits.ScopeSession || d.Scope() == limits.ScopeAny && session != "" {
+	if d.Scope() == limits.ScopeSession || d.Scope() == limits.ScopeSessionOrWorker && session != "" {
 		if session == "" {
 			return nil, errOutside
 		}

@@ -71,7 +71,7 @@ func Apply(registrations []*Registration, registry worker.ActivityRegistry, host
 			}
 			seen[m.Spec.Method] = true
 			if d, ok := m.Spec.Limits.Source.(*limits.Declaration); ok && d.Scope() == limits.ScopeSession && !host.Sessions {
-				errs = append(errs, fmt.Errorf("%s: Limits: they are a session's (limits.Session), and the worker takes none: set worker.Options.EnableSessionWorker", m.Spec.Method))
+				errs = append(errs, fmt.Errorf("%s: Limits: they are a session's (limits.PerSession), and the worker takes none: set worker.Options.EnableSessionWorker", m.Spec.Method))
 			}
 		}
 	}

@@ -40,7 +40,7 @@ const (
 func declare(window time.Duration) (*activity.Definition[*Model], *activity.MethodHandle[*Model, Question, Answer]) {
 	model := activity.Define[*Model]("Model", activity.Options{
 		CallTimeout: 10*window + time.Minute,
-		Limits: limits.Worker(
+		Limits: limits.PerWorker(
 			limits.Rate("requests", requestQuota, window+leeway),
 			limits.Rate("tokens", tokenBudget, window+leeway),
 		),

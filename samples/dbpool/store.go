@@ -26,7 +26,7 @@ var store = activity.Define[*Store]("Store", activity.Options{
 	TaskQueue:      taskQueue,
 	AttemptTimeout: 10 * time.Second, // of the work: the wait for a connection comes before it
 	CallTimeout:    2 * time.Minute,
-	Limits:         limits.Worker(limits.Resource("connections", connections)),
+	Limits:         limits.PerWorker(limits.Resource("connections", connections)),
 	Retry: retrypolicy.Policy{
 		NumRetries: 30,
 		Wait:       10 * time.Millisecond,

@@ -154,19 +154,19 @@ func (s *shape) limit(o *activity.Options, own *activity.MethodOptions[input, ou
 	case unlimited:
 		o.Requires = nil
 	case perWorker:
-		o.Limits = limits.Worker(room)
+		o.Limits = limits.PerWorker(room)
 	case perKey:
-		o.Limits = limits.Declare(room)
+		o.Limits = limits.PerSessionOrWorker(room)
 		own.LimitKey = func(in input) string { return in.Key }
 	case byInput:
-		o.Limits, o.Requires = limits.Worker(room), nil
+		o.Limits, o.Requires = limits.PerWorker(room), nil
 		own.RequiresOf = func(in input) limits.Units { return limits.Units{roomUnit: in.Units} }
 	case withRate:
-		o.Limits, o.Requires = limits.Worker(room, limits.Rate(rateUnit, 20, time.Second)), limits.Units{roomUnit: 1, rateUnit: 1}
+		o.Limits, o.Requires = limits.PerWorker(room, limits.Rate(rateUnit, 20, time.Second)), limits.Units{roomUnit: 1, rateUnit: 1}
 	case withCalls:
-		o.Limits = limits.Worker(room, limits.Calls(20, time.Second))
+		o.Limits = limits.PerWorker(room, limits.Calls(20, time.Second))
 	case perSession:
-		o.Limits = limits.Session(room)
+		o.Limits = limits.PerSession(room)
 	}
 }
 

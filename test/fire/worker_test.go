@@ -109,7 +109,7 @@ func (s *setup) definition() definition {
 		HeartbeatTimeout: cmp.Or(s.Heartbeat, heartbeat), TaskQueue: s.Queue,
 	}
 	if s.Limit {
-		o.Limits, o.Requires = limits.Worker(limits.Resource(unit, 1)), limits.Units{unit: 1}
+		o.Limits, o.Requires = limits.PerWorker(limits.Resource(unit, 1)), limits.Units{unit: 1}
 	}
 	d := activity.Define[*burner]("Fire", o)
 	return definition{
