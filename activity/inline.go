@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -19,7 +20,7 @@ type Inline[S, In, Out any] struct {
 	body  func(S, context.Context, In) (Out, error)
 	spec  *attempt.Spec
 	clock *attempt.Clock
-	open  func(d *limits.Declaration) (*limits.Keyed, error) // nil for the sets of this process
+	open  func(d *limits.Declaration) (limits.Sets, error) // nil for the sets of this process
 	// guarded and pack are once and package function pack, for attempt.Loop:
 	// made here, since making them for a call would allocate.
 	guarded func(context.Context, In) (Out, error)
@@ -43,20 +44,20 @@ type Clock struct {
 	Random func(n int64) int64
 
 	mu   sync.Mutex
-	sets map[*limits.Declaration]*limits.Keyed
+	sets map[*limits.Declaration]limits.Sets
 }
 
 // open finds the sets of declared limits, and makes them where it is the first.
-func (c *Clock) open(d *limits.Declaration) (*limits.Keyed, error) {
+func (c *Clock) open(d *limits.Declaration) (limits.Sets, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if keyed, ok := c.sets[d]; ok {
 		return keyed, nil
 	}
-	keyed, err := d.Open(limits.Clock{Now: c.Now, Sleep: c.Sleep})
+	keyed, err := d.EngineSource(limitengine.Access{}).OpenSets(limitengine.Clock{Now: c.Now, Sleep: c.Sleep})
 	if err == nil {
 		if c.sets == nil {
-			c.sets = map[*limits.Declaration]*limits.Keyed{}
+			c.sets = map[*limits.Declaration]limits.Sets{}
 		}
 		c.sets[d] = keyed
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -208,7 +209,7 @@ func (m *method) limit(requires limits.Units) error {
 		}
 		return nil
 	}
-	if err := source.CheckUnits(requires); err != nil {
+	if err := source.EngineSource(limitengine.Access{}).CheckUnits(requires); err != nil {
 		return named("Requires", err)
 	}
 	m.spec.Limits = attempt.Limits{Source: source, Requires: maps.Clone(requires)}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
 // Acquire waits until all units can be taken at once, in the order in which
@@ -18,15 +20,16 @@ import (
 // Errors: a *UnitsError for units that can never be had, at once; a *WaitError
 // when ctx ends first, or has ended; ErrClosed. With an error nothing is taken.
 func (s *Set) Acquire(ctx context.Context, units Units) (Lease, error) {
-	return s.AcquireFor(ctx, units, ChargeCalls)
+	return s.acquire(ctx, units, limitengine.ChargeCalls)
 }
 
 // TryAcquire takes all units at once, or returns ErrNoRoom: when there is no
 // room, or somebody else is waiting.
-func (s *Set) TryAcquire(units Units) (Lease, error) { return s.TryAcquireFor(units, ChargeCalls) }
+func (s *Set) TryAcquire(units Units) (Lease, error) {
+	return s.tryAcquire(units, limitengine.ChargeCalls)
+}
 
-// TryAcquireFor is TryAcquire that charges call limits as it is told.
-func (s *Set) TryAcquireFor(units Units, charge Charge) (Lease, error) {
+func (s *Set) tryAcquire(units Units, charge limitengine.Charge) (Lease, error) {
 	g := s.newGrant()
 	err := s.ask(units, charge, g)
 	if err == nil {
@@ -44,8 +47,7 @@ func (s *Set) TryAcquireFor(units Units, charge Charge) (Lease, error) {
 	return g.lease(), nil
 }
 
-// AcquireFor is Acquire that charges call limits as it is told.
-func (s *Set) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
+func (s *Set) acquire(ctx context.Context, units Units, charge limitengine.Charge) (Lease, error) {
 	g := s.newGrant()
 	if err := s.ask(units, charge, g); err != nil {
 		s.grants.Put(g)
@@ -86,7 +88,7 @@ func (s *Set) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease
 
 // ask turns a request into what a grant of it has of each limit, or says what is
 // wrong with it. It reads nothing that changes, so that it needs no lock.
-func (s *Set) ask(units Units, charge Charge, g *grant) error {
+func (s *Set) ask(units Units, charge limitengine.Charge, g *grant) error {
 	if s.unlimited {
 		return g.askAny(units)
 	}
@@ -99,7 +101,7 @@ func (s *Set) ask(units Units, charge Charge, g *grant) error {
 		case l.calls && ok:
 			return &UnitsError{Name: l.Name, Units: n, Allowed: "must not be named: every acquisition takes one by itself"}
 		case l.calls:
-			if charge == ChargeCalls || charge == ChargeAttempt && l.PerAttempt {
+			if charge == limitengine.ChargeCalls || charge == limitengine.ChargeAttempt && l.PerAttempt {
 				n = 1
 			}
 		case ok:
@@ -163,18 +165,7 @@ func (s *Set) try(g *grant) error {
 	return ErrNoRoom
 }
 
-// Open is a lease of nothing, for the usage of an attempt that requires nothing;
-// the zero Lease for a pool, whose members are not asked. It is the engine's.
-func Open(limiter Limiter) (Lease, error) {
-	switch l := limiter.(type) {
-	case *Set:
-		return l.openLease()
-	case ofKey:
-		return l.keyed.with(l.key, (*Set).openLease)
-	}
-	return Lease{}, nil
-}
-
+// openLease returns a lease of nothing, with which usage can be reported.
 func (s *Set) openLease() (Lease, error) {
 	g := s.newGrant()
 	clear(g.amounts)
@@ -186,6 +177,20 @@ func (s *Set) openLease() (Lease, error) {
 	}
 	s.opened++
 	return g.lease(), nil
+}
+
+// checkUnits returns an error unless a request for units can ever be granted.
+func (s *Set) checkUnits(units Units) error {
+	if len(units) == 0 {
+		return nil
+	}
+	g := s.makeGrant()
+	if err := s.ask(units, limitengine.ChargeNothing, g); err != nil {
+		return err
+	}
+	s.lock()
+	defer s.unlock()
+	return s.never(g.amounts)
 }
 
 // never says which amount is more than there ever is.

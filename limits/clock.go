@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/concurry-go/concurry/internal/testclock"
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
 // Clock replaces time, for tests: a clock that is moved by hand, or by the waits
@@ -51,7 +51,7 @@ type timing struct {
 type reading struct {
 	clock Clock
 	zero  time.Time
-	of    *testclock.Clock // whose clock it is; nil outside test environments
+	of    *limitengine.Clock // whose clock it is; nil outside test environments
 }
 
 func timingOf(clock Clock) *timing {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
 // With returns a context for Acquire, and a function that releases what was
@@ -11,15 +13,15 @@ import (
 // activity does this for every attempt of a method with limits; programs that
 // use this package alone do it around a piece of work.
 func With(ctx context.Context, limiter Limiter) (context.Context, func()) {
-	h := &holder{limiter: limiter, charge: ChargeCalls, outer: holderIn(ctx)}
+	h := &holder{limiter: limiter, charge: limitengine.ChargeCalls, outer: holderIn(ctx)}
 	return context.WithValue(ctx, holderKey{}, h), h.release
 }
 
-// Within is With for the inside of a call that has been charged already: its
+// within is With for the inside of a call that has been charged already: its
 // acquisitions take no unit of call limits. held is what the call has acquired
 // so far, which stays its caller's to release.
-func Within(ctx context.Context, limiter Limiter, held Lease) (context.Context, func()) {
-	h := &holder{limiter: limiter, charge: ChargeNothing, held: held, outer: holderIn(ctx)}
+func within(ctx context.Context, limiter Limiter, held Lease) (context.Context, func()) {
+	h := &holder{limiter: limiter, charge: limitengine.ChargeNothing, held: held, outer: holderIn(ctx)}
 	return context.WithValue(ctx, holderKey{}, h), h.release
 }
 
@@ -38,7 +40,7 @@ func Acquire(ctx context.Context, units Units) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	return h.keep(h.limiter.AcquireFor(ctx, units, h.charge))
+	return h.keep(h.limiter.EngineLimiter(limitengine.Access{}).Acquire(ctx, units, h.charge))
 }
 
 // TryAcquire takes all units at once from the limits of ctx, or returns
@@ -52,7 +54,7 @@ func TryAcquire(ctx context.Context, units Units) (Lease, error) {
 	if ended(ctx) {
 		return Lease{}, context.Cause(ctx)
 	}
-	return h.keep(h.limiter.TryAcquireFor(units, h.charge))
+	return h.keep(h.limiter.EngineLimiter(limitengine.Access{}).TryAcquire(units, h.charge))
 }
 
 // Held is what was acquired for the work of ctx before it began: in a method
@@ -80,7 +82,7 @@ type holderKey struct{}
 // holder notes the leases of one piece of work.
 type holder struct {
 	limiter Limiter
-	charge  Charge
+	charge  limitengine.Charge
 	held    Lease   // before it began
 	outer   *holder // of the work that this is a part of; nil if it is none
 

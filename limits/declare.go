@@ -2,35 +2,55 @@ package limits
 
 import (
 	"sync"
+
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// Scope is whom a declared set bounds.
+// Scope says whose calls the limits of a [Declaration] bound.
 type Scope string
 
 const (
-	// ScopeSessionOrWorker is the session's when the call runs in one, else the worker's.
+	// ScopeSessionOrWorker bounds the calls of a session where a call runs in one, else
+	// those of the worker.
 	ScopeSessionOrWorker Scope = "session or worker"
-	// ScopeWorker is the calls of one worker.
+	// ScopeWorker bounds the calls of one worker.
 	ScopeWorker Scope = "worker"
-	// ScopeSession is the calls of one Temporal session. The set lives on the
-	// session's worker, and ends with the session.
+	// ScopeSession bounds the calls of one Temporal session. Its sets live on the
+	// session's worker, and end with the session.
 	ScopeSession Scope = "session"
 )
 
-// Source is where the limits of a definition come from: a *Declaration, of
-// which every worker makes sets of its own, or a *Set, *Keyed or *Pool that
-// this program has made and shares as it likes.
+// Source is where the limits of a method come from. It is one of
+//
+//   - a *[Declaration], of which every worker makes sets of its own,
+//   - a *[Set], *[Keyed] or *[Pool] that this program has made, which bounds all who
+//     name it.
+//
+// No other package can implement it, so that it can grow.
 type Source interface {
-	// CheckUnits returns an error unless a request for units can ever be
-	// granted. None are always fine.
-	CheckUnits(units Units) error
-	// Charging tells whether there are call limits, which every call takes a
-	// unit of.
-	Charging() bool
+	// EngineSource is for this module alone; nobody else can name its parameter's type.
+	EngineSource(access limitengine.Access) limitengine.Source[Sets]
 }
 
-// Declaration is limits of which every worker, or every session, makes a set of
-// its own. Give the same one to all definitions that share it on a worker.
+// Sets are independent sets of the same limits, one for each key: those of a
+// [Declaration] on one worker, or a [Keyed]. Safe for concurrent use. No other package
+// can implement it, so that it can grow.
+type Sets interface {
+	Source
+	// For returns the set of one key. Calls of methods without LimitKey have the empty
+	// key.
+	For(key string) Limiter
+	// Snapshots returns what the set of each busy key holds now.
+	Snapshots() map[string]Snapshot
+	// Resize gives the limit called name another capacity, in the sets of all keys; see
+	// [Set.Resize].
+	Resize(name string, capacity float64) error
+}
+
+// Declaration declares limits of which every worker, or every session, makes sets of
+// its own. Give one Declaration to all definitions that share its sets on a worker. It
+// is immutable and safe for concurrent use; made by [PerWorker], [PerSession] or
+// [PerSessionOrWorker].
 type Declaration struct {
 	scope  Scope
 	limits []Limit
@@ -38,115 +58,45 @@ type Declaration struct {
 	inProcess func() (*Keyed, error)
 }
 
-// PerSessionOrWorker declares limits without an explicit scope: they bound the calls of a
-// session where a call runs in one, else those of the worker.
-func PerSessionOrWorker(limits ...Limit) *Declaration { return declare(ScopeSessionOrWorker, limits) }
-
 // PerWorker declares limits that bound the calls of one worker.
 func PerWorker(limits ...Limit) *Declaration { return declare(ScopeWorker, limits) }
 
 // PerSession declares limits that bound the calls of one Temporal session; see
-// activity.InSession. A call that runs in none is an error.
+// activity.InSession. A call outside of sessions is an error.
 func PerSession(limits ...Limit) *Declaration { return declare(ScopeSession, limits) }
+
+// PerSessionOrWorker declares limits that bound the calls of a session where a call
+// runs in one, else those of the worker.
+func PerSessionOrWorker(limits ...Limit) *Declaration { return declare(ScopeSessionOrWorker, limits) }
 
 func declare(scope Scope, limits []Limit) *Declaration {
 	d := &Declaration{scope: scope, limits: append([]Limit(nil), limits...)}
-	d.inProcess = sync.OnceValues(func() (*Keyed, error) { return d.Open(Clock{}) })
+	d.inProcess = sync.OnceValues(func() (*Keyed, error) { return d.open(Clock{}) })
 	return d
 }
 
-// Scope is whom the limits bound.
-func (d *Declaration) Scope() Scope { return d.scope }
-
-// Limits are the limits.
-func (d *Declaration) Limits() []Limit { return append([]Limit(nil), d.limits...) }
-
-// Open makes the sets of one worker or session: one for each key, and that of
-// the empty key for methods without LimitKey.
-func (d *Declaration) Open(clock Clock) (*Keyed, error) {
+func (d *Declaration) open(clock Clock) (*Keyed, error) {
 	if err := d.Check(); err != nil {
 		return nil, err
 	}
 	return newKeyed(clock, d.limits), nil
 }
 
-// InProcess are the sets of calls that run in this process, without a worker.
-func (d *Declaration) InProcess() (*Keyed, error) { return d.inProcess() }
+// Scope returns whose calls the limits bound.
+func (d *Declaration) Scope() Scope { return d.scope }
 
-// Check returns nil, or every mistake in the limits, each a *FieldError.
+// Limits returns a copy of the limits.
+func (d *Declaration) Limits() []Limit { return append([]Limit(nil), d.limits...) }
+
+// InProcess returns the sets that bound calls in this process, made by Inline, without
+// a worker. It returns the same ones each time, or the error of Check.
+func (d *Declaration) InProcess() (Sets, error) {
+	k, err := d.inProcess()
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Check returns nil, or every mistake in the limits, each a *[FieldError].
 func (d *Declaration) Check() error { return Check(d.limits...) }
-
-// CheckUnits implements Source.
-func (d *Declaration) CheckUnits(units Units) error {
-	if err := d.Check(); err != nil {
-		return err
-	}
-	return newSet(Clock{}, d.limits).CheckUnits(units)
-}
-
-// Charging implements Source.
-func (d *Declaration) Charging() bool {
-	for _, l := range d.limits {
-		if l.Kind == KindCalls {
-			return true
-		}
-	}
-	return false
-}
-
-// CheckUnits implements Source.
-func (s *Set) CheckUnits(units Units) error {
-	if len(units) == 0 {
-		return nil
-	}
-	g := s.makeGrant()
-	if err := s.ask(units, ChargeNothing, g); err != nil {
-		return err
-	}
-	s.lock()
-	defer s.unlock()
-	return s.never(g.amounts)
-}
-
-// Charging implements Source.
-func (s *Set) Charging() bool { return s.charges > 0 }
-
-// CheckUnits implements Source.
-func (k *Keyed) CheckUnits(units Units) error {
-	k.mu.Lock()
-	s := newSetBy(k.timing, k.limits)
-	k.mu.Unlock()
-	return s.CheckUnits(units)
-}
-
-// Charging implements Source.
-func (k *Keyed) Charging() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return declare(ScopeSessionOrWorker, k.limits).Charging()
-}
-
-// CheckUnits implements Source: one member that can grant them is enough.
-func (p *Pool) CheckUnits(units Units) error {
-	var first error
-	for _, m := range p.members {
-		err := m.Set.CheckUnits(units)
-		if err == nil {
-			return nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-// Charging implements Source.
-func (p *Pool) Charging() bool {
-	for _, m := range p.members {
-		if m.Set.Charging() {
-			return true
-		}
-	}
-	return false
-}

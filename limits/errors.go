@@ -38,6 +38,14 @@ func closedBy(cause error) error {
 	return fmt.Errorf("%w: %w", ErrClosed, cause)
 }
 
+// lostBy returns what a lease says that was taken away with cause.
+func lostBy(cause error) error {
+	if cause == nil {
+		return ErrLost
+	}
+	return fmt.Errorf("%w: %w", ErrLost, cause)
+}
+
 // UnitsError says what is wrong with the units of a request: a key that the
 // set does not have, an amount that is not positive, or more than there ever
 // is. Nothing was acquired.

@@ -3,37 +3,27 @@ package limits
 import (
 	"time"
 
-	"github.com/concurry-go/concurry/internal/testclock"
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// Follow puts the sets of source on the clock of a test environment, until
-// Unfollow, and reports whether they are on it. They are not where another
-// environment has one of them: then none is changed. A set that was made with a
-// clock keeps it. Time goes on from what it was, and what was taken counts. Whoever
-// waits for the sets elsewhere in the program does so on that clock too, except
-// those who waited before.
-//
-// It is the engine's: no user can make a testclock.Clock. Safe for concurrent use.
-func Follow(source Source, c *testclock.Clock) bool {
+// follow puts sets on the clock of a test environment; see limitengine.Source.
+func follow(c *limitengine.Clock, all ...follower) bool {
 	var begun []follower
-	for _, f := range followersOf(source) {
+	for _, f := range all {
 		ok, begins := f.follow(c)
 		if begins {
 			begun = append(begun, f)
 		}
 		if !ok {
-			unfollow(begun, c)
+			unfollow(c, begun...)
 			return false
 		}
 	}
 	return true
 }
 
-// Unfollow puts the sets of source that are on the clock of an environment back on
-// the real one. Time goes on from what it was.
-func Unfollow(source Source, c *testclock.Clock) { unfollow(followersOf(source), c) }
-
-func unfollow(all []follower, c *testclock.Clock) {
+// unfollow puts those that are on the clock of an environment back on the real one.
+func unfollow(c *limitengine.Clock, all ...follower) {
 	for _, f := range all {
 		if f.unfollow(c) {
 			f.rearm()
@@ -43,26 +33,18 @@ func unfollow(all []follower, c *testclock.Clock) {
 
 // follower is a Set or a Keyed.
 type follower interface {
-	follow(c *testclock.Clock) (ok, begins bool)
-	unfollow(c *testclock.Clock) bool
+	follow(c *limitengine.Clock) (ok, begins bool)
+	unfollow(c *limitengine.Clock) bool
 	rearm()
 }
 
-// followersOf are the sets that a program has made, in the order of a pool.
-func followersOf(source Source) []follower {
-	switch s := source.(type) {
-	case *Set:
-		return []follower{s}
-	case *Keyed:
-		return []follower{s}
-	case *Pool:
-		all := make([]follower, len(s.members))
-		for i, m := range s.members {
-			all[i] = m.Set
-		}
-		return all
+// followers returns the members' sets in their order.
+func (p *Pool) followers() []follower {
+	all := make([]follower, len(p.members))
+	for i, m := range p.members {
+		all[i] = m.Set
 	}
-	return nil
+	return all
 }
 
 // rearm sets a timer for those who wait since there was none.
@@ -85,7 +67,7 @@ func (k *Keyed) rearm() {
 
 // follow counts the time by the clock of an environment from here on. It reports
 // whether that is so, and whether it was not before.
-func (t *timing) follow(c *testclock.Clock) (ok, begins bool) {
+func (t *timing) follow(c *limitengine.Clock) (ok, begins bool) {
 	for {
 		now := t.current.Load()
 		switch {
@@ -103,7 +85,7 @@ func (t *timing) follow(c *testclock.Clock) (ok, begins bool) {
 }
 
 // unfollow counts it by the real clock again, and reports whether it was that of c.
-func (t *timing) unfollow(c *testclock.Clock) bool {
+func (t *timing) unfollow(c *limitengine.Clock) bool {
 	now := t.current.Load()
 	if now.of != c {
 		return false

@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/concurry-go/concurry/internal/testclock"
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
 // environment is a clock as environments have it: whoever waits moves it.
 type environment struct {
-	testclock.Clock
+	limitengine.Clock
 	mu  sync.Mutex
 	now time.Time
 }
@@ -28,7 +28,7 @@ func (e *environment) advance(d time.Duration) {
 
 func newEnvironment() *environment {
 	e := &environment{now: time.Unix(1e9, 0)}
-	e.Clock = testclock.Clock{
+	e.Clock = limitengine.Clock{
 		Now: func() time.Time {
 			e.mu.Lock()
 			defer e.mu.Unlock()
@@ -71,15 +71,15 @@ func TestFollowedSetsGoOnFromTheTimeThatTheyHad(t *testing.T) {
 				acquire()
 				time.Sleep(20 * time.Minute)
 				env := newEnvironment()
-				require.True(t, limits.Follow(source, &env.Clock))
-				require.True(t, limits.Follow(source, &env.Clock), "again changes nothing")
+				require.True(t, sourceOf(source).Follow(&env.Clock))
+				require.True(t, sourceOf(source).Follow(&env.Clock), "again changes nothing")
 				assert.Equal(t, 40*time.Minute, noTime(t, limiter, r1).RetryAfter)
 				time.Sleep(time.Hour)
 				assert.Equal(t, 40*time.Minute, noTime(t, limiter, r1).RetryAfter, "the real time does not count")
 				env.advance(40 * time.Minute)
 				acquire()
 				env.advance(10 * time.Minute)
-				limits.Unfollow(source, &env.Clock)
+				sourceOf(source).Unfollow(&env.Clock)
 				assert.Equal(t, 50*time.Minute, noTime(t, limiter, r1).RetryAfter)
 				env.advance(time.Hour)
 				assert.Equal(t, 50*time.Minute, noTime(t, limiter, r1).RetryAfter)
@@ -94,16 +94,16 @@ func TestSetOfOneEnvironmentIsNotTakenByAnother(t *testing.T) {
 	t.Parallel()
 	first, second := newEnvironment(), newEnvironment()
 	free, taken := limits.MustNew(limits.Rate("r", 1, time.Hour)), limits.MustNew(limits.Rate("r", 1, time.Hour))
-	require.True(t, limits.Follow(taken, &first.Clock))
-	require.False(t, limits.Follow(taken, &second.Clock))
+	require.True(t, sourceOf(taken).Follow(&first.Clock))
+	require.False(t, sourceOf(taken).Follow(&second.Clock))
 	pool, err := limits.NewPool(limits.Member{Set: free}, limits.Member{Set: taken})
 	require.NoError(t, err)
-	require.False(t, limits.Follow(pool, &second.Clock))
-	require.True(t, limits.Follow(pool, &first.Clock), "no member stays with the second")
-	limits.Unfollow(pool, &second.Clock)
-	require.False(t, limits.Follow(free, &second.Clock), "nor does the second end what is the first's")
-	limits.Unfollow(pool, &first.Clock)
-	require.True(t, limits.Follow(pool, &second.Clock))
+	require.False(t, sourceOf(pool).Follow(&second.Clock))
+	require.True(t, sourceOf(pool).Follow(&first.Clock), "no member stays with the second")
+	sourceOf(pool).Unfollow(&second.Clock)
+	require.False(t, sourceOf(free).Follow(&second.Clock), "nor does the second end what is the first's")
+	sourceOf(pool).Unfollow(&first.Clock)
+	require.True(t, sourceOf(pool).Follow(&second.Clock))
 }
 
 func TestSetWithAClockOfItsOwnKeepsIt(t *testing.T) {
@@ -112,7 +112,7 @@ func TestSetWithAClockOfItsOwnKeepsIt(t *testing.T) {
 	set, err := limits.NewWithClock(limits.Clock{Now: func() time.Time { return now }}, limits.Rate("r", 1, time.Hour))
 	require.NoError(t, err)
 	env := newEnvironment()
-	require.True(t, limits.Follow(set, &env.Clock))
+	require.True(t, sourceOf(set).Follow(&env.Clock))
 	_, err = set.TryAcquire(r1)
 	require.NoError(t, err)
 	env.advance(2 * time.Hour)
@@ -127,12 +127,12 @@ func TestWhoeverWaitsIsServedAcrossAChangeOfTheClock(t *testing.T) {
 			set := limits.MustNew(limits.Rate("r", 1, time.Hour))
 			served := waits(t, set, 2)
 			env := newEnvironment()
-			require.True(t, limits.Follow(set, &env.Clock))
+			require.True(t, sourceOf(set).Follow(&env.Clock))
 			env.advance(time.Hour)
 			time.Sleep(time.Hour) // the timer that it has
 			synctest.Wait()
 			assert.Len(t, served, 2, "one of them at the beginning")
-			limits.Unfollow(set, &env.Clock)
+			sourceOf(set).Unfollow(&env.Clock)
 			time.Sleep(time.Hour)
 			synctest.Wait()
 			assert.Len(t, served, 3)
@@ -148,9 +148,9 @@ func TestWhoeverWaitsIsServedAcrossAChangeOfTheClock(t *testing.T) {
 				<-asleep
 				return false
 			}
-			require.True(t, limits.Follow(set, &env.Clock))
+			require.True(t, sourceOf(set).Follow(&env.Clock))
 			served := waits(t, set, 1)
-			limits.Unfollow(set, &env.Clock)
+			sourceOf(set).Unfollow(&env.Clock)
 			close(asleep)
 			time.Sleep(time.Hour)
 			synctest.Wait()

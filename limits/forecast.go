@@ -5,28 +5,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/concurry-go/concurry/internal/testclock"
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// Forecast returns how long it takes until the rates of limiter have room for the
-// last of some requests, if each is served as soon as they have room for it and all
-// before it. Resources, and those who wait, are not looked at. One that
-// never has room is passed over. It is the engine's, as Follow is.
-func Forecast(limiter Limiter, requests []testclock.Request) time.Duration {
-	var futures []*future
-	switch l := limiter.(type) {
-	case *Set:
-		futures = append(futures, l.future())
-	case ofKey:
-		_, _ = l.keyed.with(l.key, func(s *Set) (Lease, error) {
-			futures = append(futures, s.future())
-			return Lease{}, nil
-		})
-	case *Pool:
-		for _, m := range l.members {
-			futures = append(futures, m.Set.future())
-		}
-	}
+// forecast returns how long it takes until the rates of one of the sets have room for
+// the last of some requests; see limitengine.Limiter.
+func forecast(requests []limitengine.Request, futures ...*future) time.Duration {
 	in := int64(0)
 	for _, r := range requests {
 		if at := serve(futures, r, in); at < math.MaxInt64 {
@@ -38,7 +22,7 @@ func Forecast(limiter Limiter, requests []testclock.Request) time.Duration {
 
 // serve serves a request, at the earliest after a time, and returns when; MaxInt64
 // for never.
-func serve(futures []*future, r testclock.Request, after int64) int64 {
+func serve(futures []*future, r limitengine.Request, after int64) int64 {
 	var by *future
 	first := int64(math.MaxInt64)
 	for _, f := range futures {
@@ -74,8 +58,8 @@ func (s *Set) future() *future {
 
 // readyIn is when there is room for r, at the earliest after a time; MaxInt64 for
 // never.
-func (f *future) readyIn(r testclock.Request, after int64) int64 {
-	if err := f.set.ask(Units(r.Units), Charge(r.Charge), f.grant); err != nil {
+func (f *future) readyIn(r limitengine.Request, after int64) int64 {
+	if err := f.set.ask(Units(r.Units), r.Charge, f.grant); err != nil {
 		return math.MaxInt64
 	}
 	at := f.now + after

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/concurry-go/concurry/internal/testclock"
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -30,20 +30,20 @@ func TestForecastIsWhenALineIsServed(t *testing.T) {
 					_, _ = set.TryAcquire(limits.Units{"r": 1 + random.IntN(most)})
 				}
 				begin = now
-				var line []testclock.Request
+				var line []limitengine.Request
 				var in []time.Duration
 				for range 30 {
-					line = append(line, testclock.Request{Units: map[string]int{"r": 1 + random.IntN(most)}, Charge: random.IntN(2)})
-					in = append(in, limits.Forecast(set, line))
+					line = append(line, limitengine.Request{Units: map[string]int{"r": 1 + random.IntN(most)}, Charge: limitengine.Charge(random.IntN(2))})
+					in = append(in, engineOf(set).Forecast(line))
 				}
 				for i, r := range line {
 					if i == 0 && in[i] > 0 || i > 0 && in[i] > in[i-1] {
 						now = begin.Add(in[i] - 1)
-						_, err := set.TryAcquireFor(r.Units, limits.Charge(r.Charge))
+						_, err := engineOf(set).TryAcquire(r.Units, r.Charge)
 						require.ErrorIs(t, err, limits.ErrNoRoom, "%d", i)
 					}
 					now = begin.Add(in[i])
-					_, err := set.TryAcquireFor(r.Units, limits.Charge(r.Charge))
+					_, err := engineOf(set).TryAcquire(r.Units, r.Charge)
 					require.NoError(t, err, "%d", i)
 				}
 			}
@@ -53,26 +53,26 @@ func TestForecastIsWhenALineIsServed(t *testing.T) {
 
 func TestForecastOfKeysAndPools(t *testing.T) {
 	t.Parallel()
-	one := testclock.Request{Units: map[string]int{"r": 1}}
+	one := limitengine.Request{Units: map[string]int{"r": 1}}
 	hour, minute := limits.MustNew(limits.Rate("r", 1, time.Hour)), limits.MustNew(limits.Rate("r", 2, time.Minute).By(limits.FixedWindow))
 	pool, err := limits.NewPool(limits.Member{Set: hour}, limits.Member{Set: minute})
 	require.NoError(t, err)
 	keyed := limits.MustNewKeyed(limits.Rate("r", 1, time.Minute), limits.Resource("c", 1))
 	_, err = keyed.For("a").TryAcquire(limits.Units{"r": 1, "c": 1})
 	require.NoError(t, err)
-	never := testclock.Request{Units: map[string]int{"r": 3}}
+	never := limitengine.Request{Units: map[string]int{"r": 3}}
 	for _, test := range []struct {
 		limiter limits.Limiter
-		line    []testclock.Request
+		line    []limitengine.Request
 		want    time.Duration
 	}{
-		{pool, []testclock.Request{one, one, one}, 0},
-		{pool, []testclock.Request{one, one, one, one, one}, time.Minute},
-		{pool, []testclock.Request{never, one, one, one, one}, time.Minute},
-		{keyed.For("b"), []testclock.Request{one}, 0},
-		{keyed.For("a"), []testclock.Request{one, one}, 2 * time.Minute},
+		{pool, []limitengine.Request{one, one, one}, 0},
+		{pool, []limitengine.Request{one, one, one, one, one}, time.Minute},
+		{pool, []limitengine.Request{never, one, one, one, one}, time.Minute},
+		{keyed.For("b"), []limitengine.Request{one}, 0},
+		{keyed.For("a"), []limitengine.Request{one, one}, 2 * time.Minute},
 	} {
-		assert.InDelta(t, test.want, limits.Forecast(test.limiter, test.line), float64(30*time.Second), "%v", test.line)
+		assert.InDelta(t, test.want, engineOf(test.limiter).Forecast(test.line), float64(30*time.Second), "%v", test.line)
 	}
 	assert.Zero(t, minute.Snapshot().Limits[0].InUse, "nothing is taken")
 	assert.Equal(t, 1, keyed.Len(), "and no key stays")

@@ -53,7 +53,7 @@ func TestWhoHoldsAResourceDoesNotWaitForThoseWhoWaitForIt(t *testing.T) {
 		"held before": func(t *testing.T, set *limits.Set) (context.Context, func()) {
 			lease, err := set.Acquire(t.Context(), limits.Units{"c": 1})
 			require.NoError(t, err)
-			ctx, release := limits.Within(t.Context(), set, lease)
+			ctx, release := engineOf(set).Within(t.Context(), lease)
 			return ctx, func() { release(); lease.Release() }
 		},
 		"held around it": func(t *testing.T, set *limits.Set) (context.Context, func()) {

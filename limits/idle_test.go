@@ -42,7 +42,7 @@ func perIdleKey(t *testing.T, name string, acquisitions int, limits ...Limit) {
 	t.Run(name, func(t *testing.T) {
 		const keys = 10_000
 		var now atomic.Int64
-		k, err := PerWorker(limits...).Open(Clock{Now: func() time.Time { return time.Unix(0, now.Load()) }})
+		k, err := PerWorker(limits...).open(Clock{Now: func() time.Time { return time.Unix(0, now.Load()) }})
 		require.NoError(t, err)
 		before := heapInUse()
 		for i := range keys {
@@ -212,7 +212,7 @@ func TestLongLogsAreNotReadAgainAndAgain(t *testing.T) {
 func TestLeaseThatIsOverDoesNotTouchAnotherKey(t *testing.T) {
 	t.Parallel()
 	for { // the race detector makes pools lose some
-		k, err := PerWorker(Rate("r", 10, time.Hour).By(TokenBucket), Resource("c", 2)).Open(Clock{Now: func() time.Time { return time.Unix(0, 0) }})
+		k, err := PerWorker(Rate("r", 10, time.Hour).By(TokenBucket), Resource("c", 2)).open(Clock{Now: func() time.Time { return time.Unix(0, 0) }})
 		require.NoError(t, err)
 		old, err := k.For("a").TryAcquire(Units{"r": 5, "c": 1})
 		require.NoError(t, err)

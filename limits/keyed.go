@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
 // Keyed has one independent set of the same limits for each key, such as a
@@ -64,28 +66,22 @@ type ofKey struct {
 	key   string
 }
 
-// Acquire implements Limiter.
+// Acquire implements [Limiter].
 func (o ofKey) Acquire(ctx context.Context, units Units) (Lease, error) {
-	return o.AcquireFor(ctx, units, ChargeCalls)
+	return o.acquire(ctx, units, limitengine.ChargeCalls)
 }
 
-// AcquireFor implements Limiter.
-func (o ofKey) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
-	return o.keyed.with(o.key, func(s *Set) (Lease, error) { return s.AcquireFor(ctx, units, charge) })
+// TryAcquire implements [Limiter].
+func (o ofKey) TryAcquire(units Units) (Lease, error) {
+	return o.tryAcquire(units, limitengine.ChargeCalls)
 }
 
-// CheckUnits implements Source.
-func (o ofKey) CheckUnits(units Units) error { return o.keyed.CheckUnits(units) }
+func (o ofKey) acquire(ctx context.Context, units Units, charge limitengine.Charge) (Lease, error) {
+	return o.keyed.with(o.key, func(s *Set) (Lease, error) { return s.acquire(ctx, units, charge) })
+}
 
-// Charging implements Source.
-func (o ofKey) Charging() bool { return o.keyed.Charging() }
-
-// TryAcquire implements Limiter.
-func (o ofKey) TryAcquire(units Units) (Lease, error) { return o.TryAcquireFor(units, ChargeCalls) }
-
-// TryAcquireFor implements Limiter.
-func (o ofKey) TryAcquireFor(units Units, charge Charge) (Lease, error) {
-	return o.keyed.with(o.key, func(s *Set) (Lease, error) { return s.TryAcquireFor(units, charge) })
+func (o ofKey) tryAcquire(units Units, charge limitengine.Charge) (Lease, error) {
+	return o.keyed.with(o.key, func(s *Set) (Lease, error) { return s.tryAcquire(units, charge) })
 }
 
 func (k *Keyed) with(key string, acquire func(s *Set) (Lease, error)) (Lease, error) {

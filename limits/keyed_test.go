@@ -290,7 +290,7 @@ func TestContextsLimits(t *testing.T) {
 	assert.Zero(t, s.Snapshot().Limits[0].InUse)
 
 	before := s.Snapshot().Limits[1].InUse
-	ctx, release = limits.Within(t.Context(), s, limits.Lease{})
+	ctx, release = engineOf(s).Within(t.Context(), limits.Lease{})
 	_, err = limits.Acquire(ctx, limits.Units{"c": 1})
 	require.NoError(t, err)
 	_, err = limits.TryAcquire(ctx, limits.Units{"c": 1})

@@ -234,7 +234,7 @@ func TestKeysAreForgottenByTheClockOfTheirSets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var passed atomic.Int64
 		clock := Clock{Now: func() time.Time { return time.Unix(0, passed.Load()) }}
-		k, err := PerWorker(Rate("r", 1, 20*time.Millisecond)).Open(clock)
+		k, err := PerWorker(Rate("r", 1, 20*time.Millisecond)).open(clock)
 		require.NoError(t, err)
 		lease, err := k.For("a").TryAcquire(Units{"r": 1})
 		require.NoError(t, err)

@@ -20,16 +20,19 @@ type Lease struct {
 // with another generation, so that one that was released is known by it.
 type grant struct {
 	set     *Set
-	state   atomic.Uint64 // the generation, and pinned
+	state   atomic.Uint64 // the generation, pinned, and lostAlone
 	amounts []amount
 	few     [1]amount
 	turn    *turn // to wait for it; kept for the next time
 	named   Units // of an unlimited set
+	lost    error // why its lease was taken away alone; see lose
 }
 
+// Bits of grant.state.
 const (
-	pinned         = 1 // the lease ends under the lock
-	nextGeneration = 2
+	pinned         = 1 << iota // the lease ends under the lock
+	lostAlone                  // by lose: the grant is not used again
+	nextGeneration             // what a generation counts in
 )
 
 // amount is what a lease has of one limit.
@@ -122,16 +125,51 @@ func (l Lease) end(undo bool) {
 // giveBack takes what a lease that has ended held.
 func (s *Set) giveBack(g *grant, undo bool) {
 	s.lock()
+	s.endLease(g, undo, ErrReleased)
+	s.unlockAndSettle()
+}
+
+// lose takes the lease away, and no other of its set.
+func (l Lease) lose(cause error) {
+	g := l.grant
+	if g == nil {
+		return
+	}
+	s := g.set
+	s.lock()
+	if !l.pin() {
+		s.unlock()
+		return
+	}
+	// Release may come in between. The grant is not used again before it gets the
+	// lock, so that lost is written here for this lease.
+	g.lost = lostBy(cause)
+	if !g.state.CompareAndSwap(l.generation|pinned, l.generation|lostAlone) {
+		g.lost = nil
+		s.unlock()
+		return
+	}
+	s.endLease(g, false, g.lost)
+	s.unlockAndSettle()
+}
+
+// endLease gives back what a lease held, and ends its contexts. Under the lock.
+func (s *Set) endLease(g *grant, undo bool, cause error) {
 	if len(s.contexts) > 0 {
-		s.endContexts(g, ErrReleased)
+		s.endContexts(g, cause)
 	}
-	if s.closed == nil {
-		s.give(g.amounts, undo)
-		s.opened--
-		if s.head != nil {
-			s.wake()
-		}
+	if s.closed != nil {
+		return
 	}
+	s.give(g.amounts, undo)
+	s.opened--
+	if s.head != nil {
+		s.wake()
+	}
+}
+
+// unlockAndSettle ends the lock, and tells a Keyed whose set has become idle.
+func (s *Set) unlockAndSettle() {
 	keyed, of := s.keyed, s.of
 	idle := keyed != nil && s.opened == 0 && s.head == nil
 	s.unlock()
@@ -201,8 +239,11 @@ func (l Lease) Use(used Units) error {
 
 // gone is why a lease does not hold. Under the lock.
 func (l Lease) gone() error {
-	if s := l.grant.set; s.closed != nil && !l.over() {
-		return fmt.Errorf("%w: %w", ErrLost, s.closed)
+	switch g := l.grant; {
+	case g.state.Load() == l.generation|lostAlone:
+		return g.lost
+	case g.set.closed != nil && !l.over():
+		return lostBy(g.set.closed)
 	}
 	return ErrReleased
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
 // Pool puts several sets behind one handle, such as one for each account of a
@@ -25,7 +27,7 @@ type Member struct {
 // NewPool makes a pool of at least one set, in their order of preference.
 func NewPool(members ...Member) (*Pool, error) {
 	if len(members) == 0 {
-		return nil, &FieldError{Field: "members", Value: "none", Allowed: "must be at least one"}
+		return nil, errNoMembers()
 	}
 	for i, m := range members {
 		if m.Set == nil {
@@ -33,6 +35,11 @@ func NewPool(members ...Member) (*Pool, error) {
 		}
 	}
 	return &Pool{members: append([]Member(nil), members...)}, nil
+}
+
+// errNoMembers is the error of a pool without members, which the zero Pool is.
+func errNoMembers() error {
+	return &FieldError{Field: "members", Value: "none", Allowed: "must be at least one; make a pool with limits.NewPool"}
 }
 
 // Members are the pool's sets.
@@ -43,19 +50,23 @@ func (p *Pool) Members() []Member { return append([]Member(nil), p.members...) }
 // them are passed over, also after a Resize while the request waits; where none
 // can, the error is that of the first.
 func (p *Pool) Acquire(ctx context.Context, units Units) (Lease, error) {
-	return p.AcquireFor(ctx, units, ChargeCalls)
+	return p.acquire(ctx, units, limitengine.ChargeCalls)
 }
 
 // TryAcquire takes all units from the first set that has room for them now, or
 // returns ErrNoRoom.
-func (p *Pool) TryAcquire(units Units) (Lease, error) { return p.TryAcquireFor(units, ChargeCalls) }
+func (p *Pool) TryAcquire(units Units) (Lease, error) {
+	return p.tryAcquire(units, limitengine.ChargeCalls)
+}
 
-// TryAcquireFor is TryAcquire that charges call limits as it is told.
-func (p *Pool) TryAcquireFor(units Units, charge Charge) (Lease, error) {
+func (p *Pool) tryAcquire(units Units, charge limitengine.Charge) (Lease, error) {
+	if len(p.members) == 0 {
+		return Lease{}, errNoMembers()
+	}
 	var refused error
 	full := false
 	for i := range p.members {
-		lease, err := p.members[i].Set.TryAcquireFor(units, charge)
+		lease, err := p.members[i].Set.tryAcquire(units, charge)
 		switch {
 		case err == nil:
 			lease.member = &p.members[i]
@@ -72,12 +83,11 @@ func (p *Pool) TryAcquireFor(units Units, charge Charge) (Lease, error) {
 	return Lease{}, refused
 }
 
-// AcquireFor is Acquire that charges call limits as it is told.
-func (p *Pool) AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error) {
-	if ended(ctx) {
+func (p *Pool) acquire(ctx context.Context, units Units, charge limitengine.Charge) (Lease, error) {
+	if ended(ctx) && len(p.members) > 0 {
 		return Lease{}, p.refuse(ctx, units, charge)
 	}
-	lease, err := p.TryAcquireFor(units, charge)
+	lease, err := p.tryAcquire(units, charge)
 	if err != ErrNoRoom { //nolint:errorlint // nobody wraps it
 		return lease, err
 	}
@@ -86,11 +96,11 @@ func (p *Pool) AcquireFor(ctx context.Context, units Units, charge Charge) (Leas
 
 // refuse is what ctx gets, which has ended: what it would have to wait for at the
 // member that comes nearest to serving it, or else why none can.
-func (p *Pool) refuse(ctx context.Context, units Units, charge Charge) error {
+func (p *Pool) refuse(ctx context.Context, units Units, charge limitengine.Charge) error {
 	var first error
 	var of *WaitError // first, if it is one
 	for i := range p.members {
-		_, err := p.members[i].Set.AcquireFor(ctx, units, charge)
+		_, err := p.members[i].Set.acquire(ctx, units, charge)
 		wait, waits := errors.AsType[*WaitError](err)
 		switch {
 		case waits && wait.room():
@@ -106,7 +116,7 @@ func (p *Pool) refuse(ctx context.Context, units Units, charge Charge) error {
 
 // wait takes a place in the queue of every member, until one of them serves
 // the request.
-func (p *Pool) wait(ctx context.Context, units Units, charge Charge) (Lease, error) {
+func (p *Pool) wait(ctx context.Context, units Units, charge limitengine.Charge) (Lease, error) {
 	c := &contest{}
 	t := &turn{done: make(chan struct{}, 1), contest: c}
 	t.due = make(chan struct{}, 1) // for members with a clock of their own
@@ -186,8 +196,26 @@ func (p *Pool) named(l Lease, err error) (Lease, error) {
 	return l, err
 }
 
+// checkUnits returns an error unless a member can ever grant units.
+func (p *Pool) checkUnits(units Units) error {
+	if len(p.members) == 0 {
+		return errNoMembers()
+	}
+	var first error
+	for _, m := range p.members {
+		err := m.Set.checkUnits(units)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
 // join gives a pool's request a place in the queue.
-func (s *Set) join(ctx context.Context, t *turn, units Units, charge Charge) (*waiter, error) {
+func (s *Set) join(ctx context.Context, t *turn, units Units, charge limitengine.Charge) (*waiter, error) {
 	g := s.makeGrant() // one that was used before may have a turn of its own
 	g.turn = t
 	if err := s.ask(units, charge, g); err != nil {

@@ -2,37 +2,25 @@ package limits
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// Limiter is what units are acquired from: a Set, one key of a Keyed, or a
-// Pool.
+// Limiter is what units are acquired from: a *[Set], one key of a [Keyed], or a *[Pool].
+// Safe for concurrent use. No other package can implement it, so that it can grow.
 type Limiter interface {
-	// Acquire waits until all units can be taken at once, and takes them.
+	Source
+	// Acquire waits until all units can be taken at once, and takes them; see
+	// [Set.Acquire].
 	Acquire(ctx context.Context, units Units) (Lease, error)
-	// TryAcquire takes all units now, or returns ErrNoRoom.
+	// TryAcquire takes all units now, or returns [ErrNoRoom].
 	TryAcquire(units Units) (Lease, error)
-	// AcquireFor and TryAcquireFor are the same for an attempt of a call, which
-	// charges call limits as it is told.
-	AcquireFor(ctx context.Context, units Units, charge Charge) (Lease, error)
-	TryAcquireFor(units Units, charge Charge) (Lease, error)
+	// EngineLimiter is for this module alone; nobody else can name its parameter's type.
+	EngineLimiter(access limitengine.Access) limitengine.Limiter[Lease]
 }
-
-// Charge says which limits of KindCalls an acquisition takes a unit of.
-type Charge int
-
-const (
-	// ChargeCalls: all of them, as Acquire does.
-	ChargeCalls Charge = iota
-	// ChargeAttempt: those that count every attempt, for a further attempt of
-	// a call.
-	ChargeAttempt
-	// ChargeNothing: none, inside a method, whose call has been charged.
-	ChargeNothing
-)
 
 // Set is a group of limits that requests are acquired from all or nothing,
 // first come first served. Safe for concurrent use; made by New.
@@ -185,6 +173,6 @@ func (s *Set) Close(cause error) {
 		s.limits[i].held = 0
 	}
 	for g := range s.contexts {
-		s.endContexts(g, fmt.Errorf("%w: %w", ErrLost, cause))
+		s.endContexts(g, lostBy(cause))
 	}
 }

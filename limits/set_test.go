@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -480,13 +481,13 @@ func TestCallsAreChargedByThemselves(t *testing.T) {
 			return []float64{all[1].InUse, all[2].InUse}
 		}
 		one := limits.Units{"c": 1}
-		_, err := s.AcquireFor(t.Context(), one, limits.ChargeCalls)
+		_, err := engineOf(s).Acquire(t.Context(), one, limitengine.ChargeCalls)
 		require.NoError(t, err)
 		assert.Equal(t, []float64{1, 1}, used())
-		_, err = s.AcquireFor(t.Context(), one, limits.ChargeAttempt)
+		_, err = engineOf(s).Acquire(t.Context(), one, limitengine.ChargeAttempt)
 		require.NoError(t, err)
 		assert.Equal(t, []float64{1, 2}, used())
-		_, err = s.AcquireFor(t.Context(), one, limits.ChargeNothing)
+		_, err = engineOf(s).Acquire(t.Context(), one, limitengine.ChargeNothing)
 		require.NoError(t, err)
 		assert.Equal(t, []float64{1, 2}, used())
 		_, err = s.Acquire(t.Context(), nil)
@@ -585,20 +586,20 @@ func TestDeclarationsAreSources(t *testing.T) {
 	for name, source := range map[string]limits.Source{
 		"declaration": limits.PerSessionOrWorker(c, r), "set": set, "keyed": limits.MustNewKeyed(c, r), "pool": pool,
 	} {
-		require.NoError(t, source.CheckUnits(nil), name)
-		require.NoError(t, source.CheckUnits(limits.Units{"c": 2, "r": 5}), name)
-		require.Error(t, source.CheckUnits(limits.Units{"c": 3}), name)
-		require.Error(t, source.CheckUnits(limits.Units{"d": 1}), name)
-		assert.False(t, source.Charging(), name)
+		require.NoError(t, sourceOf(source).CheckUnits(nil), name)
+		require.NoError(t, sourceOf(source).CheckUnits(limits.Units{"c": 2, "r": 5}), name)
+		require.Error(t, sourceOf(source).CheckUnits(limits.Units{"c": 3}), name)
+		require.Error(t, sourceOf(source).CheckUnits(limits.Units{"d": 1}), name)
+		assert.False(t, sourceOf(source).ChargesCalls(), name)
 	}
 	calls := limits.Calls(1, time.Second)
 	pool, err = limits.NewPool(limits.Member{Set: limits.MustNew(calls)})
 	require.NoError(t, err)
 	for _, source := range []limits.Source{limits.PerWorker(c, calls), limits.MustNew(c, calls), limits.MustNewKeyed(calls), pool} {
-		assert.True(t, source.Charging())
+		assert.True(t, sourceOf(source).ChargesCalls())
 	}
 	require.ErrorContains(t, limits.PerSession(limits.Resource("c", 0)).Check(), `limit "c": Capacity 0`)
-	require.ErrorContains(t, limits.PerSession(limits.Resource("c", 0)).CheckUnits(limits.Units{"c": 1}), `limit "c": Capacity 0`)
+	require.ErrorContains(t, sourceOf(limits.PerSession(limits.Resource("c", 0))).CheckUnits(limits.Units{"c": 1}), `limit "c": Capacity 0`)
 	_, err = limits.PerSessionOrWorker().InProcess()
 	require.ErrorContains(t, err, "must be at least one")
 
@@ -610,7 +611,7 @@ func TestDeclarationsAreSources(t *testing.T) {
 	again, err := d.InProcess()
 	require.NoError(t, err)
 	assert.Same(t, first, again)
-	own, err := d.Open(limits.Clock{})
+	own, err := sourceOf(d).OpenSets(limitengine.Clock{})
 	require.NoError(t, err)
 	assert.NotSame(t, first, own)
 }

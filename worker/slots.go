@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -28,13 +29,12 @@ func Slots(limiter limits.Limiter, units limits.Units) Option {
 		if limiter == nil {
 			return errors.New("worker: Slots: the limiter is nil")
 		}
-		if source, ok := limiter.(limits.Source); ok {
-			if err := source.CheckUnits(units); err != nil {
-				return fmt.Errorf("worker: Slots: %w", err)
-			}
-			if len(units) == 0 && !source.Charging() {
-				return errors.New("worker: Slots: no units, and no call limit: a slot would hold nothing")
-			}
+		source := limiter.EngineSource(limitengine.Access{})
+		if err := source.CheckUnits(units); err != nil {
+			return fmt.Errorf("worker: Slots: %w", err)
+		}
+		if len(units) == 0 && !source.ChargesCalls() {
+			return errors.New("worker: Slots: no units, and no call limit: a slot would hold nothing")
 		}
 		h.Reserve = &limited{limiter: limiter, units: units}
 		return nil

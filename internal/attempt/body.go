@@ -8,8 +8,6 @@ import (
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/interceptor"
-
-	"github.com/concurry-go/concurry/limits"
 )
 
 // run runs one attempt of the body.
@@ -24,7 +22,7 @@ func (e *execution) run(ctx context.Context, in *interceptor.ExecuteActivityInpu
 	defer c.cancel(context.Canceled)
 	var inner context.Context = c
 	if e.needs.limiter != nil {
-		inner, e.endLimits = limits.Within(c, e.needs.limiter, e.lease)
+		inner, e.endLimits = e.needs.engine().Within(c, e.lease)
 	}
 	defer e.pulse.unwatch()
 	if e.spec.AttemptTimeout <= 0 && e.host.Simulated == Real && !e.info.IsLocalActivity {

@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -20,7 +21,7 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 		return true, nil
 	}
 	if e.needs.limiter == nil {
-		e.needs, err = l.of(e.Args(), func(d *limits.Declaration) (*limits.Keyed, error) {
+		e.needs, err = l.of(e.Args(), func(d *limits.Declaration) (limits.Sets, error) {
 			return e.host.sets.open(d, e.spec.Session, e.host.limitClock())
 		})
 		if err != nil {
@@ -33,13 +34,13 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 		}
 	}
 	if !e.needs.acquires() {
-		if e.lease, err = limits.Open(e.needs.limiter); err != nil {
+		if e.lease, err = e.needs.engine().OpenLease(); err != nil {
 			return false, e.endWaiting(ctx, err, last)
 		}
 		return true, nil
 	}
 	how := charge(e.heart.started())
-	e.lease, err = e.needs.limiter.TryAcquireFor(e.needs.units, how)
+	e.lease, err = e.needs.engine().TryAcquire(e.needs.units, how)
 	switch {
 	case err == nil:
 		if e.queues() {
@@ -54,7 +55,7 @@ func (e *execution) acquire(ctx context.Context, last error) (ok bool, err error
 
 // await waits for the limits: as long as a wait in place may be, heartbeating,
 // and then the server does.
-func (e *execution) await(ctx context.Context, how limits.Charge, last error) (ok bool, err error) {
+func (e *execution) await(ctx context.Context, how limitengine.Charge, last error) (ok bool, err error) {
 	stays := e.needs.stays
 	if !stays && e.host.Simulated == Real {
 		// From here on a crash does not count, and the server knows that the
@@ -162,7 +163,7 @@ func (e *execution) longest(ctx context.Context, stays bool) (bound time.Duratio
 
 // waitForLimits waits in the queue, until ctx or the worker ends, or bound has
 // passed, which is until.
-func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound time.Duration, until error) (limits.Lease, error) {
+func (e *execution) waitForLimits(ctx context.Context, how limitengine.Charge, bound time.Duration, until error) (limits.Lease, error) {
 	if !e.info.IsLocalActivity && e.host.Simulated == Real {
 		manner := slots.Must
 		if errors.Is(until, errServerWaits) {
@@ -192,15 +193,15 @@ func (e *execution) waitForLimits(ctx context.Context, how limits.Charge, bound 
 		defer cancel()
 		ctx = timed
 	}
-	return e.needs.limiter.AcquireFor(ctx, e.needs.units, how)
+	return e.needs.engine().Acquire(ctx, e.needs.units, how)
 }
 
 // lookAt is a request that does not wait, because of until; its error says what
 // there was no room in.
-func (e *execution) lookAt(ctx context.Context, how limits.Charge, until error) (limits.Lease, error) {
+func (e *execution) lookAt(ctx context.Context, how limitengine.Charge, until error) (limits.Lease, error) {
 	over, cancel := context.WithCancelCause(ctx)
 	cancel(until)
-	return e.needs.limiter.AcquireFor(over, e.needs.units, how)
+	return e.needs.engine().Acquire(over, e.needs.units, how)
 }
 
 // release ends what the attempt holds, and what its body has acquired itself

@@ -8,7 +8,7 @@ import (
 
 	"go.temporal.io/sdk/interceptor"
 
-	"github.com/concurry-go/concurry/internal/testclock"
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -23,23 +23,23 @@ var (
 // limitSets are the sets of one worker, and of the sessions on it.
 type limitSets struct {
 	mu       sync.Mutex
-	worker   map[*limits.Declaration]*limits.Keyed
-	sessions map[string]map[*limits.Declaration]*limits.Keyed // nil is of one that has failed
+	worker   map[*limits.Declaration]limits.Sets
+	sessions map[string]map[*limits.Declaration]limits.Sets // nil is of one that has failed
 
 	// Of a test environment: its clock, and the sets of the program that are on it,
 	// until it is over.
-	clock *testclock.Clock
+	clock *limitengine.Clock
 	own   map[limits.Source]bool
 	over  bool
 }
 
 // open finds the sets of d for a call in a session, or in none, and makes them
 // where it is the first.
-func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clock) (*limits.Keyed, error) {
+func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clock) (limits.Sets, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.worker == nil {
-		s.worker = map[*limits.Declaration]*limits.Keyed{}
+		s.worker = map[*limits.Declaration]limits.Sets{}
 	}
 	sets := s.worker
 	if d.Scope() == limits.ScopeSession || d.Scope() == limits.ScopeSessionOrWorker && session != "" {
@@ -53,7 +53,7 @@ func (s *limitSets) open(d *limits.Declaration, session string, clock limits.Clo
 	if keyed, ok := sets[d]; ok {
 		return keyed, nil
 	}
-	keyed, err := d.Open(clock)
+	keyed, err := d.EngineSource(limitengine.Access{}).OpenSets(limitengine.Clock(clock))
 	if err == nil {
 		sets[d] = keyed
 	}
@@ -67,9 +67,9 @@ func (s *limitSets) begin(session string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sessions == nil {
-		s.sessions = map[string]map[*limits.Declaration]*limits.Keyed{}
+		s.sessions = map[string]map[*limits.Declaration]limits.Sets{}
 	}
-	s.sessions[session] = map[*limits.Declaration]*limits.Keyed{}
+	s.sessions[session] = map[*limits.Declaration]limits.Sets{}
 }
 
 // end takes everything away that was held in a session. One that its workflow has
@@ -86,7 +86,7 @@ func (s *limitSets) end(session string, failed bool) {
 	}
 	s.mu.Unlock()
 	for _, keyed := range sets {
-		keyed.Close(errSessionOver)
+		keyed.EngineSource(limitengine.Access{}).Close(errSessionOver)
 	}
 }
 
@@ -99,7 +99,7 @@ func (s *limitSets) hasFailed(session string) bool {
 }
 
 // Limits are the sets of a declaration on this worker, made if there are none.
-func (h *Host) Limits(d *limits.Declaration) (*limits.Keyed, error) {
+func (h *Host) Limits(d *limits.Declaration) (limits.Sets, error) {
 	return h.sets.open(d, "", h.limitClock())
 }
 
@@ -140,10 +140,10 @@ func (h *Host) follow(source limits.Source) bool {
 		return s.own[source]
 	}
 	if s.clock == nil {
-		c := testclock.Clock(h.limitClock())
+		c := limitengine.Clock(h.limitClock())
 		s.clock, s.own = &c, map[limits.Source]bool{}
 	}
-	s.own[source] = limits.Follow(source, s.clock)
+	s.own[source] = source.EngineSource(limitengine.Access{}).Follow(s.clock)
 	return s.own[source]
 }
 
@@ -155,7 +155,7 @@ func (h *Host) Close() {
 	defer s.mu.Unlock()
 	for source, follows := range s.own {
 		if follows {
-			limits.Unfollow(source, s.clock)
+			source.EngineSource(limitengine.Access{}).Unfollow(s.clock)
 		}
 	}
 	s.own, s.over = nil, true

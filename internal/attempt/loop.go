@@ -43,7 +43,7 @@ type Loop[In, Out any] struct {
 	// goroutine is one that failed. Without, it ends the caller's.
 	Apart bool
 	// Open finds the sets of declared limits; nil for those of this process.
-	Open func(d *limits.Declaration) (*limits.Keyed, error)
+	Open func(d *limits.Declaration) (limits.Sets, error)
 
 	journal Journal
 	needs   needs
@@ -152,7 +152,7 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 		if open == nil {
 			open = (*limits.Declaration).InProcess
 		}
-		needs, err := s.of(l.Args(), func(d *limits.Declaration) (*limits.Keyed, error) {
+		needs, err := s.of(l.Args(), func(d *limits.Declaration) (limits.Sets, error) {
 			if d.Scope() == limits.ScopeSession {
 				return nil, errNoSession
 			}
@@ -165,7 +165,7 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 	}
 	if !l.needs.acquires() {
 		var err error
-		l.lease, err = limits.Open(l.needs.limiter)
+		l.lease, err = l.needs.engine().OpenLease()
 		return err
 	}
 	if most := l.Spec.Retry.MaxElapsed; most > 0 && l.journal.Started > 0 {
@@ -174,7 +174,7 @@ func (l *Loop[In, Out]) acquire(ctx context.Context) error {
 		ctx = timed
 	}
 	var err error
-	l.lease, err = l.needs.limiter.AcquireFor(ctx, l.needs.units, charge(l.journal.Started))
+	l.lease, err = l.needs.engine().Acquire(ctx, l.needs.units, charge(l.journal.Started))
 	if most := l.Spec.Retry.MaxElapsed; err == nil && most > 0 && l.journal.Started > 0 && l.Elapsed() > most {
 		l.lease.Undo() // on the clock of a test, which waits move
 		return &limits.WaitError{Err: errMaxElapsed}
@@ -331,7 +331,7 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 		ctx = c
 	}
 	if l.needs.limiter != nil {
-		inner, release := limits.Within(ctx, l.needs.limiter, l.lease)
+		inner, release := l.needs.engine().Within(ctx, l.lease)
 		defer release()
 		ctx = inner
 	}

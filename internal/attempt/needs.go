@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -32,29 +33,34 @@ type needs struct {
 	since    time.Time // when the call first asked for them, in a workflow environment
 }
 
+// engine returns the engine's side of the limiter.
+func (n *needs) engine() limitengine.Limiter[limits.Lease] {
+	return n.limiter.EngineLimiter(limitengine.Access{})
+}
+
 // acquires tells whether the engine has anything to acquire.
 func (n *needs) acquires() bool { return len(n.units) > 0 || n.charging }
 
 // of is what one call needs. open finds the sets of a declaration.
-func (l *Limits) of(args []any, open func(d *limits.Declaration) (*limits.Keyed, error)) (n needs, err error) {
+func (l *Limits) of(args []any, open func(d *limits.Declaration) (limits.Sets, error)) (n needs, err error) {
 	key := ""
 	if l.Key != nil {
 		if key, err = guarded("LimitKey", func() string { return l.Key(args) }); err != nil {
 			return n, err
 		}
 	}
-	n.charging = l.Source.Charging()
+	n.charging = l.Source.EngineSource(limitengine.Access{}).ChargesCalls()
 	if n.units, err = l.requires(args); err != nil {
 		return n, err
 	}
 	switch source := l.Source.(type) {
 	case *limits.Declaration:
-		keyed, err := open(source)
+		sets, err := open(source)
 		if err != nil {
 			return n, err
 		}
-		n.limiter = keyed.For(key)
-	case *limits.Keyed:
+		n.limiter = sets.For(key)
+	case limits.Sets:
 		n.limiter = source.For(key)
 	case limits.Limiter: // a set or a pool
 		n.limiter = source
@@ -105,9 +111,9 @@ func guarded[T any](name string, f func() T) (v T, err error) {
 }
 
 // charge is what an attempt takes of call limits: a call is charged once.
-func charge(started int) limits.Charge {
+func charge(started int) limitengine.Charge {
 	if started == 0 {
-		return limits.ChargeCalls
+		return limitengine.ChargeCalls
 	}
-	return limits.ChargeAttempt
+	return limitengine.ChargeAttempt
 }

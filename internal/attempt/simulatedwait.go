@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/concurry-go/concurry/internal/testclock"
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -34,7 +34,7 @@ type line struct {
 type place struct {
 	token   string
 	limiter limits.Limiter
-	request testclock.Request
+	request limitengine.Request
 	due     time.Time // when it looks again
 	leaves  bool      // since the call's time is over then
 }
@@ -74,7 +74,7 @@ func (l *line) wait(e *execution) time.Duration {
 	defer l.mu.Unlock()
 	now := e.host.Clock.Now()
 	var mine *place
-	var requests []testclock.Request
+	var requests []limitengine.Request
 	for _, p := range l.places {
 		if p.token == string(e.info.TaskToken) {
 			mine = p
@@ -88,8 +88,8 @@ func (l *line) wait(e *execution) time.Duration {
 		mine = &place{token: string(e.info.TaskToken), limiter: e.needs.limiter}
 		l.places = append(l.places, mine)
 	}
-	mine.request = testclock.Request{Units: e.needs.units, Charge: int(charge(e.heart.started()))}
-	delay := limits.Forecast(mine.limiter, append(requests, mine.request))
+	mine.request = limitengine.Request{Units: e.needs.units, Charge: charge(e.heart.started())}
+	delay := mine.limiter.EngineLimiter(limitengine.Access{}).Forecast(append(requests, mine.request))
 	delay, mine.leaves = e.cut(delay)
 	mine.due = now.Add(delay)
 	return delay

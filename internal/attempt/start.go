@@ -33,7 +33,7 @@ func (e *execution) ready(ctx context.Context, here int, last error) (n int, ans
 		if kept {
 			return n, nil
 		}
-		e.lease, err = e.needs.limiter.TryAcquireFor(e.needs.units, charge(n-1))
+		e.lease, err = e.needs.engine().TryAcquire(e.needs.units, charge(n-1))
 		if err == nil {
 			return n, nil
 		}

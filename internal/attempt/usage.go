@@ -33,7 +33,7 @@ func (h *Host) snapshotsOf(source limits.Source) (all []limits.Snapshot) {
 		for _, keyed := range h.sets.of(s) {
 			all = appendKeyed(all, keyed)
 		}
-	case *limits.Keyed:
+	case limits.Sets:
 		all = appendKeyed(all, s)
 	case *limits.Pool:
 		all = s.Snapshots()
@@ -43,7 +43,7 @@ func (h *Host) snapshotsOf(source limits.Source) (all []limits.Snapshot) {
 	return all
 }
 
-func appendKeyed(all []limits.Snapshot, k *limits.Keyed) []limits.Snapshot {
+func appendKeyed(all []limits.Snapshot, k limits.Sets) []limits.Snapshot {
 	for _, s := range k.Snapshots() {
 		all = append(all, s)
 	}
@@ -51,12 +51,12 @@ func appendKeyed(all []limits.Snapshot, k *limits.Keyed) []limits.Snapshot {
 }
 
 // of are the sets of d, of the worker and of all sessions.
-func (s *limitSets) of(d *limits.Declaration) (all []*limits.Keyed) {
+func (s *limitSets) of(d *limits.Declaration) (all []limits.Sets) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all = append(all, s.worker[d])
 	for _, sets := range s.sessions {
 		all = append(all, sets[d])
 	}
-	return slices.DeleteFunc(all, func(k *limits.Keyed) bool { return k == nil })
+	return slices.DeleteFunc(all, func(k limits.Sets) bool { return k == nil })
 }

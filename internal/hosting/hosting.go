@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -108,7 +109,7 @@ func IdleLimits(name string, specs ...*attempt.Spec) string {
 			continue
 		}
 		declared = true
-		if len(l.Requires) > 0 || l.RequiresOf != nil || l.Source.Charging() {
+		if len(l.Requires) > 0 || l.RequiresOf != nil || l.Source.EngineSource(limitengine.Access{}).ChargesCalls() {
 			return ""
 		}
 	}

@@ -21,7 +21,7 @@ const unit = "room"
 // of its first body on.
 type room struct {
 	setup *setup
-	sets  *limits.Keyed
+	sets  limits.Sets
 }
 
 func newRoom(w *worker.Worker, d definition, s *setup) (*room, error) {

@@ -79,7 +79,7 @@ func prepareStall(c *cell, s *setup) {
 
 // tellFreed makes the file Freed when the first body has ended and nothing of
 // the limit is held.
-func (b *burner) tellFreed(sets *limits.Keyed) {
+func (b *burner) tellFreed(sets limits.Sets) {
 	for range time.Tick(20 * time.Millisecond) {
 		if s := sets.Snapshots()[""]; b.ended.Load() && s.Leases == 0 && s.Waiting == 0 {
 			touch(b.setup.Freed)
