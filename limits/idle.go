@@ -236,21 +236,6 @@ func (s *Set) recall(state []byte) {
 	}
 }
 
-// numbers reads what binary.AppendVarint has written.
-type numbers []byte
-
-func (n *numbers) next() int64 {
-	v, size := binary.Varint(*n)
-	*n = (*n)[size:]
-	return v
-}
-
-func (n *numbers) nextUnsigned() uint64 {
-	v, size := binary.Uvarint(*n)
-	*n = (*n)[size:]
-	return v
-}
-
 // idleSets is a heap, the first to be forgotten on top.
 type idleSets []*keyedSet
 

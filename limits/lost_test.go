@@ -129,15 +129,3 @@ func TestTheZeroPoolGrantsNothing(t *testing.T) {
 	}
 	assert.Empty(t, p.Snapshots())
 }
-
-func TestTheZeroLeaseBoundsNothing(t *testing.T) {
-	t.Parallel()
-	var l limits.Lease
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	assert.Equal(t, ctx, l.Context(ctx), "a method goes on where there are no limits")
-	assert.Equal(t, t.Context(), limits.Held(t.Context()).Context(t.Context()))
-	require.NoError(t, l.Use(limits.Units{"c": 1}))
-	l.Release()
-	require.NoError(t, l.Context(ctx).Err())
-}

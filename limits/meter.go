@@ -1,6 +1,9 @@
 package limits
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // meter measures one rate. Times are nanoseconds since the set was made, and
 // do not go back. It is used under the set's lock.
@@ -47,4 +50,19 @@ func newMeter(l *Limit, now int64) meter {
 	default:
 		return &slidingWindow{window: int64(l.Window), capacity: int64(l.Capacity)}
 	}
+}
+
+// numbers reads what binary.AppendVarint has written.
+type numbers []byte
+
+func (n *numbers) next() int64 {
+	v, size := binary.Varint(*n)
+	*n = (*n)[size:]
+	return v
+}
+
+func (n *numbers) nextUnsigned() uint64 {
+	v, size := binary.Uvarint(*n)
+	*n = (*n)[size:]
+	return v
 }
