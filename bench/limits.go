@@ -35,7 +35,7 @@ func limitRows() []row {
 		demands: []demand{noAllocations, {figure: "time / " + semaphores, limit: 2, unit: "x"}},
 		measure: func(_ context.Context, e *effort) (*result, error) { return resourceRow(e) },
 	}}
-	for _, a := range []limits.Algorithm{limits.TokenBucket, limits.GCRA, limits.LeakyBucket, limits.SlidingWindow, limits.FixedWindow} {
+	for _, a := range []limits.Algorithm{limits.AlgorithmTokenBucket, limits.AlgorithmGCRA, limits.AlgorithmLeakyBucket, limits.AlgorithmSlidingWindow, limits.AlgorithmFixedWindow} {
 		rows = append(rows, row{
 			name:  "limit-rate/" + string(a),
 			about: "acquire one unit of a rate that has room, nobody else does",
@@ -192,8 +192,8 @@ func rateRow(e *effort, a limits.Algorithm) (*result, error) {
 func setRow(e *effort) (*result, error) {
 	ctx := context.Background()
 	connections := limits.Resource("connections", 8)
-	tokens := limits.Rate("tokens", unreachable, time.Second).By(limits.TokenBucket)
-	calls := limits.Calls(unreachable, time.Second).By(limits.GCRA)
+	tokens := limits.Rate("tokens", unreachable, time.Second).By(limits.AlgorithmTokenBucket)
+	calls := limits.Calls(unreachable, time.Second).By(limits.AlgorithmGCRA)
 	three := limits.MustNew(connections, tokens, calls)
 	each := []*limits.Set{limits.MustNew(connections), limits.MustNew(tokens), limits.MustNew(calls)}
 	connection, token := limits.Units{"connections": 1}, limits.Units{"tokens": 3}

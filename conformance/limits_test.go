@@ -112,7 +112,7 @@ func TestResourceLimitsWithRetry(t *testing.T) {
 
 func TestRateLimitsWithRetry(t *testing.T) {
 	under(t, "Rate Limits with Retry")
-	block(t, "`limits.Rate(\"requests\", 100, time.Minute)`; `.By(limits.TokenBucket)` and four others", Example_rateLimits)
+	block(t, "`limits.Rate(\"requests\", 100, time.Minute)`; `.By(limits.AlgorithmTokenBucket)` and four others", Example_rateLimits)
 	everywhere(t, "retries respect the rate limit", "each attempt takes its units, and waits for them", func(t *testing.T, e Engine) {
 		const window = 300 * time.Millisecond
 		o := call{

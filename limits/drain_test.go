@@ -65,7 +65,7 @@ func TestWideNumbersAreCountedWithExactly(t *testing.T) {
 func TestBucketTakesEverythingBackAtOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		l := Rate("r", 1000, 1000).By(TokenBucket)
+		l := Rate("r", 1000, 1000).By(AlgorithmTokenBucket)
 		b := newBucket(&l)
 		b.take(0, &amount{}, int64(rapid.IntRange(1, 500).Draw(t, "before")))
 		before := b.level
@@ -100,7 +100,7 @@ func indices(n int) []int {
 func TestBucketTakesBackNearlyAllOfManyLeases(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		l := Rate("r", float64(rapid.IntRange(100, 2000).Draw(t, "capacity")), 1000).By(TokenBucket)
+		l := Rate("r", float64(rapid.IntRange(100, 2000).Draw(t, "capacity")), 1000).By(AlgorithmTokenBucket)
 		b, exact := newBucket(&l), newLine(&l)
 		type lease struct {
 			amount

@@ -15,7 +15,7 @@ import (
 func Example() {
 	set := limits.MustNew(
 		limits.Resource("connections", 8),
-		limits.Rate("tokens", 100_000, time.Minute).By(limits.TokenBucket),
+		limits.Rate("tokens", 100_000, time.Minute).By(limits.AlgorithmTokenBucket),
 	)
 	ctx := context.Background()
 	lease, err := set.Acquire(ctx, limits.Units{"connections": 1, "tokens": 1200})

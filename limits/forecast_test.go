@@ -14,7 +14,7 @@ import (
 
 func TestForecastIsWhenALineIsServed(t *testing.T) {
 	t.Parallel()
-	for _, a := range []limits.Algorithm{limits.SlidingWindow, limits.FixedWindow, limits.TokenBucket, limits.GCRA, limits.LeakyBucket} {
+	for _, a := range []limits.Algorithm{limits.AlgorithmSlidingWindow, limits.AlgorithmFixedWindow, limits.AlgorithmTokenBucket, limits.AlgorithmGCRA, limits.AlgorithmLeakyBucket} {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(9, 9))
@@ -54,7 +54,7 @@ func TestForecastIsWhenALineIsServed(t *testing.T) {
 func TestForecastOfKeysAndPools(t *testing.T) {
 	t.Parallel()
 	one := limitengine.Request{Units: map[string]int{"r": 1}}
-	hour, minute := limits.MustNew(limits.Rate("r", 1, time.Hour)), limits.MustNew(limits.Rate("r", 2, time.Minute).By(limits.FixedWindow))
+	hour, minute := limits.MustNew(limits.Rate("r", 1, time.Hour)), limits.MustNew(limits.Rate("r", 2, time.Minute).By(limits.AlgorithmFixedWindow))
 	pool, err := limits.NewPool(limits.Member{Set: hour}, limits.Member{Set: minute})
 	require.NoError(t, err)
 	keyed := limits.MustNewKeyed(limits.Rate("r", 1, time.Minute), limits.Resource("c", 1))

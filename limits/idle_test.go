@@ -157,7 +157,7 @@ func inUse(k *Keyed) map[string]Snapshot {
 // A key that is used all the time keeps its set, whatever the others do.
 func TestKeysInUseKeepTheirSets(t *testing.T) {
 	t.Parallel()
-	k := MustNewKeyed(Rate("r", 1000, time.Hour).By(FixedWindow))
+	k := MustNewKeyed(Rate("r", 1000, time.Hour).By(AlgorithmFixedWindow))
 	defer k.Close(nil)
 	use := func(key string) {
 		lease, err := k.For(key).TryAcquire(Units{"r": 1})
@@ -212,7 +212,7 @@ func TestLongLogsAreNotReadAgainAndAgain(t *testing.T) {
 func TestLeaseThatIsOverDoesNotTouchAnotherKey(t *testing.T) {
 	t.Parallel()
 	for { // the race detector makes pools lose some
-		k, err := PerWorker(Rate("r", 10, time.Hour).By(TokenBucket), Resource("c", 2)).open(Clock{Now: func() time.Time { return time.Unix(0, 0) }})
+		k, err := PerWorker(Rate("r", 10, time.Hour).By(AlgorithmTokenBucket), Resource("c", 2)).open(Clock{Now: func() time.Time { return time.Unix(0, 0) }})
 		require.NoError(t, err)
 		old, err := k.For("a").TryAcquire(Units{"r": 5, "c": 1})
 		require.NoError(t, err)
@@ -269,7 +269,7 @@ func TestKeysAreUsedInSeveralBubbles(t *testing.T) {
 func TestFrozenKeysWithstandManyGoroutines(t *testing.T) {
 	t.Parallel()
 	const workers, keys, each = 64, 3 * maxWarm, 150
-	k := MustNewKeyed(Rate("r", 1e6, 24*time.Hour), Resource("c", 2), Rate("b", 1e6, 366*24*time.Hour).By(TokenBucket))
+	k := MustNewKeyed(Rate("r", 1e6, 24*time.Hour), Resource("c", 2), Rate("b", 1e6, 366*24*time.Hour).By(AlgorithmTokenBucket))
 	defer k.Close(nil)
 	var done sync.WaitGroup
 	for g := range workers {

@@ -41,7 +41,7 @@ func TestWhatWasTakenWithoutBoundIsNotGivenBack(t *testing.T) {
 
 // room is the largest request for tokens.
 func (s *Set) room() int {
-	if s.limits[0].Algorithm == LeakyBucket {
+	if s.limits[0].Algorithm == AlgorithmLeakyBucket {
 		return 1
 	}
 	return 10
@@ -62,12 +62,12 @@ func TestUseUnderABoundOfWhatWasTakenWithoutCounts(t *testing.T) {
 func TestKeyIsNotForgottenSoonerThanItsNewRateSays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		k := MustNewKeyed(Rate("r", 10, time.Second).By(TokenBucket))
+		k := MustNewKeyed(Rate("r", 10, time.Second).By(AlgorithmTokenBucket))
 		lease, err := k.For("a").TryAcquire(Units{"r": 10})
 		require.NoError(t, err)
 		lease.Release()
 		require.NoError(t, k.Resize("r", 1)) // 10 units now take 10 s
-		s := MustNew(Rate("r", 10, time.Second).By(TokenBucket))
+		s := MustNew(Rate("r", 10, time.Second).By(AlgorithmTokenBucket))
 		lease, err = s.TryAcquire(Units{"r": 10})
 		require.NoError(t, err)
 		lease.Release()
@@ -85,7 +85,7 @@ func TestKeyIsNotForgottenSoonerThanItsNewRateSays(t *testing.T) {
 func TestLeakyBucketDoesNotBurstWhateverIsGivenBackLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := MustNew(Rate("r", 1, time.Second).By(LeakyBucket))
+		s := MustNew(Rate("r", 1, time.Second).By(AlgorithmLeakyBucket))
 		var leases []Lease
 		for range 5 {
 			l, err := s.Acquire(t.Context(), Units{"r": 1})
@@ -108,7 +108,7 @@ func TestLeakyBucketDoesNotBurstWhateverIsGivenBackLate(t *testing.T) {
 
 func TestTokenBucketKeepsItsBurstWhateverIsGivenBackLate(t *testing.T) {
 	t.Parallel()
-	for _, a := range []Algorithm{TokenBucket, GCRA} {
+	for _, a := range []Algorithm{AlgorithmTokenBucket, AlgorithmGCRA} {
 		synctest.Test(t, func(t *testing.T) {
 			s := MustNew(Rate("r", 10, time.Second).By(a))
 			var olds []Lease
@@ -267,7 +267,7 @@ func TestUndoGivesBackWhatWasUsedBeyond(t *testing.T) {
 // What time has given back at one rate is not given back once more at another.
 func TestBucketsKeepTheirPromiseOverAResize(t *testing.T) {
 	t.Parallel()
-	for _, a := range []Algorithm{TokenBucket, GCRA, LeakyBucket} {
+	for _, a := range []Algorithm{AlgorithmTokenBucket, AlgorithmGCRA, AlgorithmLeakyBucket} {
 		for _, capacity := range []float64{6, 60, 600, 6000} {
 			t.Run(fmt.Sprintf("%s to %v", a, capacity), func(t *testing.T) {
 				t.Parallel()
@@ -280,7 +280,7 @@ func TestBucketsKeepTheirPromiseOverAResize(t *testing.T) {
 func keepsItsBurst(t *testing.T, a Algorithm, capacity float64) {
 	t.Helper()
 	l, most := Rate("r", 60, time.Minute).By(a), 100
-	if a == LeakyBucket {
+	if a == AlgorithmLeakyBucket {
 		most = 1
 	} else {
 		l.Burst = 100
@@ -319,7 +319,7 @@ func keepsItsBurst(t *testing.T, a Algorithm, capacity float64) {
 // give back: without any resize.
 func TestBucketKeepsItsPromiseWhereOthersHaveGivenBackBefore(t *testing.T) {
 	t.Parallel()
-	for _, a := range []Algorithm{TokenBucket, GCRA} {
+	for _, a := range []Algorithm{AlgorithmTokenBucket, AlgorithmGCRA} {
 		synctest.Test(t, func(t *testing.T) {
 			s := MustNew(Rate("r", 20, 20*time.Second).By(a))
 			acquire := func(n int) Lease {
@@ -349,7 +349,7 @@ func TestBucketKeepsItsPromiseWhereOthersHaveGivenBackBefore(t *testing.T) {
 func TestSnapshotSaysWhatCanBeHadNow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := MustNew(Rate("r", 20, 20*time.Second).By(LeakyBucket))
+		s := MustNew(Rate("r", 20, 20*time.Second).By(AlgorithmLeakyBucket))
 		usage := func() Usage { return s.Snapshot().Limits[0] }
 		require.Equal(t, []float64{0, 20, 0}, []float64{usage().InUse, usage().Available, usage().Utilization})
 		lease, err := s.TryAcquire(Units{"r": 1})
@@ -367,7 +367,7 @@ func TestSnapshotSaysWhatCanBeHadNow(t *testing.T) {
 		_, err = s.TryAcquire(Units{"r": 20})
 		require.NoError(t, err)
 	})
-	for _, a := range []Algorithm{SlidingWindow, FixedWindow} {
+	for _, a := range []Algorithm{AlgorithmSlidingWindow, AlgorithmFixedWindow} {
 		s := MustNew(Rate("r", 1.9, time.Hour).By(a))
 		_, err := s.TryAcquire(Units{"r": 1})
 		require.NoError(t, err)

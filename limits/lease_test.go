@@ -36,7 +36,7 @@ func TestWorkThatErrsBeforeUseKeepsItsErrorAndLeaksNothing(t *testing.T) {
 
 func TestUseGivesBackWhatWasNotUsedAndChargesWhatWas(t *testing.T) {
 	t.Parallel()
-	for _, a := range []limits.Algorithm{limits.SlidingWindow, limits.FixedWindow, limits.TokenBucket, limits.GCRA, limits.LeakyBucket} {
+	for _, a := range []limits.Algorithm{limits.AlgorithmSlidingWindow, limits.AlgorithmFixedWindow, limits.AlgorithmTokenBucket, limits.AlgorithmGCRA, limits.AlgorithmLeakyBucket} {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

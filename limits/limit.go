@@ -37,28 +37,28 @@ const (
 type Algorithm string
 
 const (
-	// SlidingWindow, the default: at most Capacity units in every stretch of
+	// AlgorithmSlidingWindow, the default: at most Capacity units in every stretch of
 	// time as long as Window. It remembers every acquisition of the last
 	// Window.
-	SlidingWindow Algorithm = "sliding_window"
-	// FixedWindow: at most Capacity units in each of the windows that follow
+	AlgorithmSlidingWindow Algorithm = "sliding_window"
+	// AlgorithmFixedWindow: at most Capacity units in each of the windows that follow
 	// one another from the set's making on; of a key, from its first use on.
 	// Around the border of two there can be twice as many within one Window.
 	// What was used beyond the capacity that a window had at its end counts in
 	// the next.
-	FixedWindow Algorithm = "fixed_window"
-	// TokenBucket: a bucket of Burst tokens, full at first, gets Capacity new
+	AlgorithmFixedWindow Algorithm = "fixed_window"
+	// AlgorithmTokenBucket: a bucket of Burst tokens, full at first, gets Capacity new
 	// ones per Window, and a unit takes one out. In any time t at most
 	// Burst + Capacity·t/Window units.
-	TokenBucket Algorithm = "token_bucket"
-	// GCRA is the generic cell rate algorithm (ITU-T I.371): the same as the
+	AlgorithmTokenBucket Algorithm = "token_bucket"
+	// AlgorithmGCRA is the generic cell rate algorithm (ITU-T I.371): the same as the
 	// token bucket, computed from the time at which the next unit is due. It
 	// admits the same, to the nanosecond.
-	GCRA Algorithm = "gcra"
-	// LeakyBucket lets units through one after another, Window/Capacity apart,
+	AlgorithmGCRA Algorithm = "gcra"
+	// AlgorithmLeakyBucket lets units through one after another, Window/Capacity apart,
 	// as water leaves through a hole: there are no bursts. A request of n
 	// units is let through as one, and the next has to wait n times as long.
-	LeakyBucket Algorithm = "leaky_bucket"
+	AlgorithmLeakyBucket Algorithm = "leaky_bucket"
 )
 
 const (
@@ -79,14 +79,14 @@ type Limit struct {
 	Kind Kind
 	// Capacity is how many units there are: whole and at least 1 for a
 	// resource; at least 1 for a rate, or infinite. Fractions of a rate count
-	// with TokenBucket, GCRA and LeakyBucket; windows, which count whole units,
+	// with AlgorithmTokenBucket, GCRA and AlgorithmLeakyBucket; windows, which count whole units,
 	// admit one of 1.9. Fewer than one per window are one per longer window.
 	Capacity float64
 	// Window is the time within which a rate allows Capacity units.
 	Window time.Duration
-	// Algorithm is how a rate is measured; empty means SlidingWindow.
+	// Algorithm is how a rate is measured; empty means AlgorithmSlidingWindow.
 	Algorithm Algorithm
-	// Burst is the size of a TokenBucket, and the tolerance of GCRA in units:
+	// Burst is the size of a AlgorithmTokenBucket, and the tolerance of GCRA in units:
 	// at least 1; zero means Capacity. The other algorithms have none.
 	Burst float64
 	// PerAttempt makes a limit of KindCalls count every attempt of a call, not
@@ -184,14 +184,14 @@ func (l *Limit) check() (errs []error) {
 		if l.Window <= 0 || l.Window > MaxWindow {
 			bad("Window", l.Window, fmt.Sprintf("must be above 0 and at most %v", MaxWindow))
 		}
-		known := []Algorithm{"", SlidingWindow, FixedWindow, TokenBucket, LeakyBucket, GCRA}
+		known := []Algorithm{"", AlgorithmSlidingWindow, AlgorithmFixedWindow, AlgorithmTokenBucket, AlgorithmLeakyBucket, AlgorithmGCRA}
 		if !slices.Contains(known, l.Algorithm) {
 			bad("Algorithm", string(l.Algorithm), "must be one of "+join(known[1:])+", or empty for the first")
 		}
 	default:
 		bad("Kind", string(l.Kind), "must be resource, rate or calls: use Resource, Rate or Calls")
 	}
-	bursts := l.Algorithm == TokenBucket || l.Algorithm == GCRA
+	bursts := l.Algorithm == AlgorithmTokenBucket || l.Algorithm == AlgorithmGCRA
 	switch {
 	case l.Burst != 0 && !bursts:
 		bad("Burst", l.Burst, "must be 0 unless the algorithm is token_bucket or gcra")
@@ -237,7 +237,7 @@ func (l *Limit) most() int64 {
 
 // wholeUnits tells whether a rate's algorithm counts no fractions.
 func (l *Limit) wholeUnits() bool {
-	return l.Algorithm == "" || l.Algorithm == SlidingWindow || l.Algorithm == FixedWindow
+	return l.Algorithm == "" || l.Algorithm == AlgorithmSlidingWindow || l.Algorithm == AlgorithmFixedWindow
 }
 
 // burst is how many units there can be at one instant.

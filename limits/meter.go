@@ -41,11 +41,11 @@ func newMeter(l *Limit, now int64) meter {
 		return nil
 	}
 	switch l.Algorithm {
-	case FixedWindow:
+	case AlgorithmFixedWindow:
 		return &fixedWindow{window: int64(l.Window), origin: now, capacity: int64(l.Capacity)}
-	case TokenBucket, GCRA:
+	case AlgorithmTokenBucket, AlgorithmGCRA:
 		return newBucket(l)
-	case LeakyBucket:
+	case AlgorithmLeakyBucket:
 		return &leakyBucket{drainOf(l)}
 	default:
 		return &slidingWindow{window: int64(l.Window), capacity: int64(l.Capacity)}

@@ -238,11 +238,11 @@ func (m *leakyModel) admits(now, _ int64) bool { return m.level(now).Sign() == 0
 
 func modelOf(l *Limit) model {
 	switch l.Algorithm {
-	case FixedWindow:
+	case AlgorithmFixedWindow:
 		return &windowModel{window: int64(l.Window), capacities: []taken{{0, int64(l.Capacity)}}, counts: map[int64]int64{}}
-	case TokenBucket, GCRA:
+	case AlgorithmTokenBucket, AlgorithmGCRA:
 		return newBucketModel(l)
-	case LeakyBucket:
+	case AlgorithmLeakyBucket:
 		return &leakyModel{*newLine(l)}
 	default:
 		return &logModel{window: int64(l.Window), capacity: int64(l.Capacity)}

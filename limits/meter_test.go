@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var algorithms = []Algorithm{SlidingWindow, FixedWindow, TokenBucket, LeakyBucket, GCRA}
+var algorithms = []Algorithm{AlgorithmSlidingWindow, AlgorithmFixedWindow, AlgorithmTokenBucket, AlgorithmLeakyBucket, AlgorithmGCRA}
 
 // capacities draws thousandths.
 func capacities() *rapid.Generator[float64] {
@@ -20,7 +20,7 @@ func capacities() *rapid.Generator[float64] {
 func rates(a Algorithm) *rapid.Generator[Limit] {
 	return rapid.Custom(func(t *rapid.T) Limit {
 		l := Rate("r", capacities().Draw(t, "capacity"), time.Duration(rapid.IntRange(1, 2000).Draw(t, "window"))).By(a)
-		if (a == TokenBucket || a == GCRA) && rapid.Bool().Draw(t, "burst") {
+		if (a == AlgorithmTokenBucket || a == AlgorithmGCRA) && rapid.Bool().Draw(t, "burst") {
 			l.Burst = capacities().Draw(t, "burst")
 		}
 		return l

@@ -94,15 +94,15 @@ func (o *onlooker) broken(now, n int64) string {
 		sum := units(o.since(p.at) + n)
 		var most *big.Rat
 		switch o.limit.Algorithm {
-		case TokenBucket, GCRA: // Burst + what the rates in force let through
+		case AlgorithmTokenBucket, AlgorithmGCRA: // Burst + what the rates in force let through
 			burst := o.limit.Burst
 			if burst == 0 {
 				burst = o.now()
 			}
 			most = new(big.Rat).Add(exactly(burst), o.passed(p.at, now))
-		case LeakyBucket: // all that was before it has gone
+		case AlgorithmLeakyBucket: // all that was before it has gone
 			most = new(big.Rat).Add(units(n), o.passed(p.at, now))
-		case FixedWindow: // the capacities that the windows before had at their ends, and what this one has
+		case AlgorithmFixedWindow: // the capacities that the windows before had at their ends, and what this one has
 			most = units(int64(o.now()))
 			first := p.at / window
 			sum = units(o.since(first*window) + n)

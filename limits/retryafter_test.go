@@ -25,7 +25,7 @@ func noTime(t *testing.T, l limits.Limiter, units limits.Units) *limits.WaitErro
 
 func TestRetryAfterIsWhenTheRateHasRoomAndNotANanosecondBefore(t *testing.T) {
 	t.Parallel()
-	for _, a := range []limits.Algorithm{limits.SlidingWindow, limits.FixedWindow, limits.TokenBucket, limits.GCRA, limits.LeakyBucket} {
+	for _, a := range []limits.Algorithm{limits.AlgorithmSlidingWindow, limits.AlgorithmFixedWindow, limits.AlgorithmTokenBucket, limits.AlgorithmGCRA, limits.AlgorithmLeakyBucket} {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(7, 7))

@@ -81,7 +81,7 @@ func TestLargeRequestIsNotStarvedBySmallOnes(t *testing.T) {
 
 func TestTimeMakesRoomToTheNanosecond(t *testing.T) {
 	t.Parallel()
-	for _, a := range []limits.Algorithm{limits.SlidingWindow, limits.FixedWindow, limits.TokenBucket, limits.GCRA, limits.LeakyBucket} {
+	for _, a := range []limits.Algorithm{limits.AlgorithmSlidingWindow, limits.AlgorithmFixedWindow, limits.AlgorithmTokenBucket, limits.AlgorithmGCRA, limits.AlgorithmLeakyBucket} {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -96,11 +96,11 @@ func TestTimeMakesRoomToTheNanosecond(t *testing.T) {
 				}
 				s0, s1 := time.Duration(0), time.Second
 				want := map[limits.Algorithm][]time.Duration{
-					limits.SlidingWindow: {s0, s0, s0, 3 * s1, 3 * s1, 3 * s1, 6 * s1},
-					limits.FixedWindow:   {s0, s0, s0, 3 * s1, 3 * s1, 3 * s1, 6 * s1},
-					limits.TokenBucket:   {s0, s0, s0, s1, 2 * s1, 3 * s1, 4 * s1},
-					limits.GCRA:          {s0, s0, s0, s1, 2 * s1, 3 * s1, 4 * s1},
-					limits.LeakyBucket:   {s0, s1, 2 * s1, 3 * s1, 4 * s1, 5 * s1, 6 * s1},
+					limits.AlgorithmSlidingWindow: {s0, s0, s0, 3 * s1, 3 * s1, 3 * s1, 6 * s1},
+					limits.AlgorithmFixedWindow:   {s0, s0, s0, 3 * s1, 3 * s1, 3 * s1, 6 * s1},
+					limits.AlgorithmTokenBucket:   {s0, s0, s0, s1, 2 * s1, 3 * s1, 4 * s1},
+					limits.AlgorithmGCRA:          {s0, s0, s0, s1, 2 * s1, 3 * s1, 4 * s1},
+					limits.AlgorithmLeakyBucket:   {s0, s1, 2 * s1, 3 * s1, 4 * s1, 5 * s1, 6 * s1},
 				}
 				assert.Equal(t, want[a], at)
 			})
@@ -114,7 +114,7 @@ func TestLeakyBucketBelow100PerSecondMakesProgress(t *testing.T) {
 	t.Parallel()
 	for _, perSecond := range []float64{99, 10, 1, 1.5} {
 		synctest.Test(t, func(t *testing.T) {
-			s := limits.MustNew(limits.Rate("r", perSecond, time.Second).By(limits.LeakyBucket))
+			s := limits.MustNew(limits.Rate("r", perSecond, time.Second).By(limits.AlgorithmLeakyBucket))
 			begin := time.Now()
 			for range 21 {
 				_, err := s.TryAcquire(limits.Units{"r": 1}) // looks at it
@@ -171,7 +171,7 @@ func TestClosedSetLosesItsLeasesAndServesNobody(t *testing.T) {
 func TestResizeTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := limits.MustNew(limits.Resource("c", 2), limits.Rate("r", 2, time.Minute).By(limits.TokenBucket))
+		s := limits.MustNew(limits.Resource("c", 2), limits.Rate("r", 2, time.Minute).By(limits.AlgorithmTokenBucket))
 		var held []limits.Lease
 		for range 2 {
 			lease, err := s.Acquire(t.Context(), limits.Units{"c": 1, "r": 1})
@@ -231,7 +231,7 @@ func TestResizeTakesEffectAtOnce(t *testing.T) {
 func TestFractionalAndInfiniteRates(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := limits.MustNew(limits.Rate("r", 2.5, time.Second).By(limits.GCRA))
+		s := limits.MustNew(limits.Rate("r", 2.5, time.Second).By(limits.AlgorithmGCRA))
 		begin := time.Now()
 		for range 27 {
 			_, err := s.Acquire(t.Context(), limits.Units{"r": 1})

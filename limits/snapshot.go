@@ -24,11 +24,11 @@ type Usage struct {
 	// capacity.
 	InUse float64
 	// Available is what can be had now, if nobody waits: what is left of the
-	// capacity, or of the burst. A LeakyBucket has nothing until it is empty, and
+	// capacity, or of the burst. A AlgorithmLeakyBucket has nothing until it is empty, and
 	// then as much as its capacity.
 	Available float64
 	// Utilization is InUse as a part of the capacity: 0 is idle, 1 is full. A
-	// LeakyBucket is full until it is empty.
+	// AlgorithmLeakyBucket is full until it is empty.
 	Utilization float64
 }
 
@@ -56,7 +56,7 @@ func (s *Set) Snapshot() Snapshot {
 		if !math.IsInf(capacity, 1) {
 			u.Utilization = u.InUse / capacity
 		}
-		if l.Algorithm == LeakyBucket && u.InUse > 0 {
+		if l.Algorithm == AlgorithmLeakyBucket && u.InUse > 0 {
 			u.Available, u.Utilization = 0, max(u.Utilization, 1)
 		}
 		snapshot.Limits[i] = u

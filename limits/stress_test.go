@@ -20,7 +20,7 @@ import (
 func TestSetsWithstandThousandsOfGoroutines(t *testing.T) {
 	t.Parallel()
 	const goroutines, rounds = 2000, 20
-	s := limits.MustNew(limits.Resource("c", 8), limits.Resource("d", 3), limits.Rate("r", 1e6, time.Millisecond).By(limits.TokenBucket))
+	s := limits.MustNew(limits.Resource("c", 8), limits.Resource("d", 3), limits.Rate("r", 1e6, time.Millisecond).By(limits.AlgorithmTokenBucket))
 	var c, d atomic.Int64
 	var done sync.WaitGroup
 	for g := range goroutines {
@@ -69,7 +69,7 @@ func TestSetsOfOneLimitWithstandThousandsOfGoroutines(t *testing.T) {
 	const goroutines, rounds, most = 2000, 5, 8
 	for name, limit := range map[string]limits.Limit{
 		"resource": limits.Resource("u", most),
-		"rate":     limits.Rate("u", 1e6, time.Millisecond).By(limits.GCRA),
+		"rate":     limits.Rate("u", 1e6, time.Millisecond).By(limits.AlgorithmGCRA),
 	} {
 		s := limits.MustNew(limit)
 		var held, ended atomic.Int64
@@ -162,8 +162,8 @@ func TestUncontendedAcquisitionsAllocateNothing(t *testing.T) { //nolint:paralle
 	for name, s := range map[string]*limits.Set{
 		"resource":       limits.MustNew(limits.Resource("a", 5)),
 		"sliding window": limits.MustNew(limits.Rate("a", 1000, time.Nanosecond)),
-		"token bucket":   limits.MustNew(limits.Rate("a", 1e9, time.Second).By(limits.TokenBucket)),
-		"three":          limits.MustNew(limits.Resource("a", 5), limits.Rate("b", 1e9, time.Second).By(limits.GCRA), limits.Rate("c", 1e9, time.Second).By(limits.FixedWindow)),
+		"token bucket":   limits.MustNew(limits.Rate("a", 1e9, time.Second).By(limits.AlgorithmTokenBucket)),
+		"three":          limits.MustNew(limits.Resource("a", 5), limits.Rate("b", 1e9, time.Second).By(limits.AlgorithmGCRA), limits.Rate("c", 1e9, time.Second).By(limits.AlgorithmFixedWindow)),
 	} {
 		keys := limits.Units{"a": 1}
 		if name == "three" {

@@ -80,7 +80,7 @@ func TestAttemptsHoldWhatTheyRequireAndReleaseItBeforeTheyWait(t *testing.T) {
 func TestWhatAMethodAcquiresItselfEndsWithTheAttempt(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
-		set := limits.MustNew(limits.Resource("c", 1), limits.Rate("tokens", 1e6, time.Second).By(limits.TokenBucket))
+		set := limits.MustNew(limits.Resource("c", 1), limits.Rate("tokens", 1e6, time.Second).By(limits.AlgorithmTokenBucket))
 		impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
 			lease, err := limits.Acquire(ctx, limits.Units{"c": 1, "tokens": 10})
 			if err != nil {
