@@ -10,21 +10,21 @@ import (
 	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// Acquire waits until all units can be taken at once, in the order in which
-// requests come, and takes them. A call limit of the set is charged with one
-// unit, which units does not name.
+// Acquire waits until all units can be taken at once, and takes them. Requests are served
+// in the order in which they come. Each takes one unit of every call limit of the set;
+// units must not name those.
 //
-// A ctx that has ended acquires nothing, whether there is room or not, and
-// whether it ended before the call or while it was being served.
+// If ctx has ended, before the call or while the request is being served, Acquire takes
+// nothing, whether there is room or not.
 //
-// Errors: a *UnitsError for units that can never be had, at once; a *WaitError
-// when ctx ends first, or has ended; ErrClosed. With an error nothing is taken.
+// Errors: a *[UnitsError], at once, for units that can never be granted; a *[WaitError] if
+// ctx ends first; [ErrClosed]. With an error nothing is taken.
 func (s *Set) Acquire(ctx context.Context, units Units) (Lease, error) {
 	return s.acquire(ctx, units, limitengine.ChargeCalls)
 }
 
-// TryAcquire takes all units at once, or returns ErrNoRoom: when there is no
-// room, or somebody else is waiting.
+// TryAcquire takes all units now, or returns [ErrNoRoom] if there is no room or a request
+// waits. Its other errors are those of Acquire, except *[WaitError].
 func (s *Set) TryAcquire(units Units) (Lease, error) {
 	return s.tryAcquire(units, limitengine.ChargeCalls)
 }
@@ -86,8 +86,8 @@ func (s *Set) acquire(ctx context.Context, units Units, charge limitengine.Charg
 	return g.lease(), nil
 }
 
-// ask turns a request into what a grant of it has of each limit, or says what is
-// wrong with it. It reads nothing that changes, so that it needs no lock.
+// ask writes a request into the amounts of g, or returns what is wrong with it. It reads
+// nothing that changes, so it needs no lock.
 func (s *Set) ask(units Units, charge limitengine.Charge, g *grant) error {
 	if s.unlimited {
 		return g.askAny(units)
@@ -193,7 +193,7 @@ func (s *Set) checkUnits(units Units) error {
 	return s.never(g.amounts)
 }
 
-// never says which amount is more than there ever is.
+// never returns an error for the first amount that can never be granted. Under the lock.
 func (s *Set) never(amounts []amount) error {
 	for i := range s.limits {
 		if l, n := &s.limits[i], amounts[i].units; n > l.max {
@@ -203,15 +203,15 @@ func (s *Set) never(amounts []amount) error {
 	return nil
 }
 
-// most is the largest request that limit i can grant.
+// most returns the largest request that limit i can grant.
 func (s *Set) most(i int) int64 {
 	s.lock()
 	defer s.unlock()
 	return s.limits[i].max
 }
 
-// now is the time in nanoseconds since the set was made; 0 where no limit of
-// the set is about time.
+// now returns the nanoseconds since the set was made; 0 if no limit of the set needs the
+// time.
 func (s *Set) now() int64 {
 	if !s.clocked {
 		return 0
@@ -219,8 +219,8 @@ func (s *Set) now() int64 {
 	return s.since()
 }
 
-// readyAt is when, at the earliest, all limits have room, if nothing is taken
-// or given back until then; MaxInt64 where that takes a release, or never is.
+// readyAt returns the earliest time at which all limits have room, if nothing is taken or
+// given back until then. It is MaxInt64 if that takes a release, or never happens.
 func (s *Set) readyAt(amounts []amount, now int64) int64 {
 	at := now
 	for i := range s.limits {
@@ -231,7 +231,7 @@ func (s *Set) readyAt(amounts []amount, now int64) int64 {
 	return at
 }
 
-// readyAt is when the limit has room for n units; see Set.readyAt.
+// readyAt returns when the limit has room for n units; see Set.readyAt.
 func (b *bound) readyAt(now, n int64) int64 {
 	switch {
 	case n > b.max:

@@ -7,14 +7,15 @@ import (
 	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// Clock replaces time, for tests: a clock that is moved by hand, or by the waits
-// themselves. Zero fields mean the real one. With a Sleep there are no timers:
-// the request that time has to make room for calls it.
+// Clock replaces the time of a set in tests: it can be moved by hand, or by the waits
+// themselves. Zero fields mean the real clock. With a Sleep the set uses no timers; the
+// first request in the queue calls Sleep if time has to make room for it. Both functions
+// must be safe for concurrent use.
 type Clock struct {
-	// Now is the time.
+	// Now returns the time. It must not go back.
 	Now func() time.Time
-	// Sleep waits for d, or until one of the channels closes; it returns false
-	// when that came first.
+	// Sleep waits for d, or until one of the channels closes or has a value. It reports
+	// whether d is over.
 	Sleep func(d time.Duration, wake ...<-chan struct{}) bool
 }
 
@@ -33,7 +34,7 @@ func (c Clock) sleep(d time.Duration, wake ...<-chan struct{}) {
 	}
 }
 
-// NewWithClock is New with another clock.
+// NewWithClock is [New] with another clock, for tests.
 func NewWithClock(clock Clock, limits ...Limit) (*Set, error) {
 	if err := Check(limits...); err != nil {
 		return nil, err

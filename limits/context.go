@@ -8,33 +8,32 @@ import (
 	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// With returns a context for Acquire, and a function that releases what was
-// acquired through it and is still held. The engine of package
-// activity does this for every attempt of a method with limits; programs that
-// use this package alone do it around a piece of work.
+// With returns a context from which [Acquire] acquires units of limiter, and a function
+// that releases what was acquired through it and is still held. The engine of package
+// activity does this for every attempt of a method with limits; a program that uses this
+// package alone does it around a piece of work. The function can be called again, and
+// from any goroutine.
 func With(ctx context.Context, limiter Limiter) (context.Context, func()) {
 	h := &holder{limiter: limiter, charge: limitengine.ChargeCalls, outer: holderIn(ctx)}
 	return context.WithValue(ctx, holderKey{}, h), h.release
 }
 
-// within is With for the inside of a call that has been charged already: its
-// acquisitions take no unit of call limits. held is what the call has acquired
-// so far, which stays its caller's to release.
+// within is With for a call that has been charged; see limitengine.Limiter.
 func within(ctx context.Context, limiter Limiter, held Lease) (context.Context, func()) {
 	h := &holder{limiter: limiter, charge: limitengine.ChargeNothing, held: held, outer: holderIn(ctx)}
 	return context.WithValue(ctx, holderKey{}, h), h.release
 }
 
-// Acquire waits until all units can be taken at once from the limits of ctx, and
-// takes them; see Set.Acquire. Inside a method these are the ones declared with
-// it. What is not released is released when the attempt ends, however it does.
+// Acquire waits until all units can be taken at once from the limits of ctx, and takes
+// them; see [Set.Acquire]. Inside a method these are the limits declared with it. What the
+// method does not release is released when the attempt ends, however it ends.
 //
-// Work that holds a resource is served before requests that hold none, one of
-// which may be waiting for it. Two that each wait for what the other holds wait
-// until a context ends: acquire resources together.
+// Work that holds a resource is served before requests that hold none, because one of
+// those may be waiting for it. Two pieces of work that each wait for what the other holds
+// wait until a context ends: acquire such resources together.
 //
-// Errors: ErrNoLimits, those of Set.Acquire, and ErrReleased where the work has
-// ended meanwhile.
+// Errors: [ErrNoLimits], those of [Set.Acquire], and [ErrReleased] if the work has ended
+// meanwhile.
 func Acquire(ctx context.Context, units Units) (Lease, error) {
 	h, err := holderOf(ctx)
 	if err != nil {
@@ -43,9 +42,9 @@ func Acquire(ctx context.Context, units Units) (Lease, error) {
 	return h.keep(h.limiter.EngineLimiter(limitengine.Access{}).Acquire(ctx, units, h.charge))
 }
 
-// TryAcquire takes all units at once from the limits of ctx, or returns
-// ErrNoRoom: also when somebody waits, whatever ctx holds. Where ctx has ended it
-// takes nothing, and returns the cause.
+// TryAcquire takes all units now from the limits of ctx, or returns [ErrNoRoom] if there
+// is no room or a request waits, whatever ctx holds. If ctx has ended, it takes nothing
+// and returns the cause.
 func TryAcquire(ctx context.Context, units Units) (Lease, error) {
 	h, err := holderOf(ctx)
 	if err != nil {
@@ -57,11 +56,11 @@ func TryAcquire(ctx context.Context, units Units) (Lease, error) {
 	return h.keep(h.limiter.EngineLimiter(limitengine.Access{}).TryAcquire(units, h.charge))
 }
 
-// Held is what was acquired for the work of ctx before it began: in a method
-// what its Requires and RequiresOf say, and call limits. Its Use says how much
-// was really used, its Metadata which member of a pool it is of, and its Context
-// ends where the limits do, as those of a session. For a method of a pool that
-// requires nothing, and where there are no limits, it is the zero Lease.
+// Held returns the lease of what was acquired for the work of ctx before it began: in a
+// method, what its Requires and RequiresOf say, and call limits. [Lease.Use] reports how
+// much was really used, [Lease.Metadata] says which member of a pool was chosen, and
+// [Lease.Context] ends when the lease is lost, such as with its session. Without limits,
+// and in a method of a pool that requires nothing, Held returns the zero Lease.
 func Held(ctx context.Context) Lease {
 	if h := holderIn(ctx); h != nil {
 		return h.held
@@ -69,7 +68,7 @@ func Held(ctx context.Context) Lease {
 	return Lease{}
 }
 
-// From is what Acquire acquires from; nil for a context without limits.
+// From returns what [Acquire] acquires from; nil if ctx has no limits.
 func From(ctx context.Context) Limiter {
 	if h, err := holderOf(ctx); err == nil {
 		return h.limiter
@@ -97,8 +96,8 @@ func holderIn(ctx context.Context) *holder {
 	return h
 }
 
-// holdsOf tells whether the work of ctx holds a resource of s: others may be
-// waiting for its end, so it must not wait for theirs.
+// holdsOf reports whether the work of ctx holds a resource of s. Others may be waiting for
+// that, so the work must not wait for them.
 func holdsOf(ctx context.Context, s *Set) bool {
 	for h := holderIn(ctx); h != nil; h = h.outer {
 		if h.occupies(s) {

@@ -8,26 +8,26 @@ import (
 )
 
 var (
-	// ErrNoRoom is what TryAcquire returns when it would have to wait.
+	// ErrNoRoom is returned by TryAcquire if it would have to wait.
 	ErrNoRoom = errors.New("limits: no room")
 
-	// ErrReleased is what a lease returns that has been released, and the
-	// cause with which its contexts end.
+	// ErrReleased is returned by a lease that has been released, and is the cause with
+	// which its contexts end.
 	ErrReleased = errors.New("limits: the lease has been released")
 
-	// ErrLost is the cause with which the contexts of a lease end that was
-	// taken away, since its set was closed: its session has ended, for
-	// instance.
+	// ErrLost is returned by a lease that was taken away, alone or because its set was
+	// closed, as at the end of a session. It is also the cause with which the contexts of
+	// the lease end. It wraps the reason, if there is one.
 	ErrLost = errors.New("limits: the lease is lost")
 
-	// ErrClosed is what a closed set returns, with the cause of its closing.
+	// ErrClosed is returned by a closed set. It wraps the cause of closing, if there is one.
 	ErrClosed = errors.New("limits: the set is closed")
 
-	// ErrNoLimits is what Acquire returns for a context without limits.
+	// ErrNoLimits is returned by Acquire if the context has no limits.
 	ErrNoLimits = errors.New("limits: the context has no limits: declare some with the method (activity.Options.Limits), or use limits.With, with limits.Unlimited() where nothing is to be bounded")
 )
 
-// closedBy is what a set returns that was closed with cause.
+// closedBy returns the error of a set that was closed with cause.
 func closedBy(cause error) error {
 	switch {
 	case cause == nil:
@@ -38,7 +38,7 @@ func closedBy(cause error) error {
 	return fmt.Errorf("%w: %w", ErrClosed, cause)
 }
 
-// lostBy returns what a lease says that was taken away with cause.
+// lostBy returns the error of a lease that was taken away with cause.
 func lostBy(cause error) error {
 	if cause == nil {
 		return ErrLost
@@ -46,11 +46,11 @@ func lostBy(cause error) error {
 	return fmt.Errorf("%w: %w", ErrLost, cause)
 }
 
-// UnitsError says what is wrong with the units of a request: a key that the
-// set does not have, an amount that is not positive, or more than there ever
-// is. Nothing was acquired.
+// UnitsError reports units that can never be granted: of a limit that the set does not
+// have, an amount that is not positive, or more than the limit can ever grant. Nothing was
+// acquired.
 type UnitsError struct {
-	Name    string
+	Name    string // of the limit
 	Units   int
 	Allowed string
 }
@@ -59,22 +59,21 @@ func (e *UnitsError) Error() string {
 	return fmt.Sprintf("limits: units of %q %d: %s", e.Name, e.Units, e.Allowed)
 }
 
-// WaitError ends an acquisition that waited until its context did, or whose
-// context had ended before. Nothing was acquired.
+// WaitError reports an acquisition whose context ended while it waited, or before.
+// Nothing was acquired. It wraps Err.
 type WaitError struct {
 	// Keys are the limits that had no room when the wait ended; none if it was
 	// the turn of requests before this one, or if there was room, too late.
 	Names []string
-	// Ahead is how many requests were to be served first; 1000 means that or
-	// more.
+	// Ahead is how many requests had to be served first. It counts to 1000: that many
+	// or more.
 	Ahead int
-	// RetryAfter is how long it takes until the rates have room for the request,
-	// if nothing more is taken of them and nothing is given back; zero if they
-	// have it. A resource may take longer, and so may those who wait: neither
-	// says how long. Of a pool it is that of the member whose rates have room
-	// first.
+	// RetryAfter is how long it takes until the rates have room for the request, if
+	// nothing is taken of them or given back until then. It is zero if they have room. It
+	// says nothing about resources, or about requests ahead. For a pool it is that of the
+	// member whose rates have room first.
 	RetryAfter time.Duration
-	// Err is why the context ended.
+	// Err is the cause with which the context ended.
 	Err error
 }
 
@@ -89,8 +88,8 @@ func (e *WaitError) Error() string {
 	return fmt.Sprintf("limits: %s, %d ahead: %v", reason, e.Ahead, e.Err)
 }
 
-// room tells whether there was nothing to wait for.
+// room reports whether there was nothing to wait for.
 func (e *WaitError) room() bool { return len(e.Names) == 0 && e.Ahead == 0 }
 
-// Unwrap is why the context ended.
+// Unwrap returns the cause with which the context ended.
 func (e *WaitError) Unwrap() error { return e.Err }

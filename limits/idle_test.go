@@ -108,7 +108,7 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 			case step <= 2:
 				key := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key")
 				l := &all[rapid.IntRange(0, len(all)-1).Draw(t, "limit")]
-				units := Units{l.Name: rapid.IntRange(1, int(min(l.most(), 40))).Draw(t, "units")}
+				units := Units{l.Name: rapid.IntRange(1, int(min(l.maxRequest(), 40))).Draw(t, "units")}
 				one, err := frozen.For(key).TryAcquire(units)
 				other, same := plain.For(key).TryAcquire(units)
 				require.Equal(t, same, err)

@@ -11,11 +11,11 @@ import (
 	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// Keyed has one independent set of the same limits for each key, such as a
-// tenant or an account. A key that nobody holds or waits for costs some 150 bytes
-// as long as what was taken of it counts, and in a sliding window a few more for
-// each acquisition; then it is forgotten. Safe for concurrent use; made by
-// NewKeyed.
+// Keyed has one independent [Set] of the same limits for each key, such as a tenant or an
+// account. The set of a key is made when it is first used. While nothing is held or
+// waited for, it costs about 150 bytes, and a few more for each acquisition in a sliding
+// window; it is forgotten when nothing that was taken counts any more. Safe for concurrent
+// use; made by [NewKeyed].
 type Keyed struct {
 	*timing
 
@@ -32,8 +32,8 @@ type Keyed struct {
 	closed  error
 }
 
-// NewKeyed makes a keyed set, or returns an error that names everything that is
-// wrong.
+// NewKeyed returns sets of limits for keys, or every mistake in the limits, each a
+// *[FieldError].
 func NewKeyed(limits ...Limit) (*Keyed, error) {
 	if err := Check(limits...); err != nil {
 		return nil, err
@@ -48,8 +48,8 @@ func newKeyed(clock Clock, limits []Limit) *Keyed {
 	}
 }
 
-// MustNewKeyed is NewKeyed for package variables: it panics where that returns
-// an error.
+// MustNewKeyed is [NewKeyed] for package variables: it panics if NewKeyed returns an
+// error.
 func MustNewKeyed(limits ...Limit) *Keyed {
 	k, err := NewKeyed(limits...)
 	if err != nil {
@@ -58,7 +58,7 @@ func MustNewKeyed(limits ...Limit) *Keyed {
 	return k
 }
 
-// For is the set of one key, as far as acquiring goes.
+// For returns the set of one key, to acquire from. It can be kept.
 func (k *Keyed) For(key string) Limiter { return ofKey{k, key} }
 
 type ofKey struct {
@@ -120,7 +120,7 @@ func (k *Keyed) leave(s *keyedSet) {
 	k.settle(s)
 }
 
-// Resize gives a limit another capacity, for all keys; see Set.Resize.
+// Resize gives the limit called name another capacity, for all keys; see [Set.Resize].
 func (k *Keyed) Resize(name string, capacity float64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -159,7 +159,7 @@ func (k *Keyed) Resize(name string, capacity float64) error {
 	return nil
 }
 
-// Close closes the sets of all keys; see Set.Close.
+// Close closes the sets of all keys; see [Set.Close].
 func (k *Keyed) Close(cause error) {
 	cause = closedBy(cause)
 	k.mu.Lock()

@@ -7,17 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// Lease is what an acquisition holds. It is a small value: copy it freely, all
-// copies are the same lease. Its zero value holds nothing. Safe for concurrent
-// use.
+// Lease is what an acquisition holds. It is a small value that can be copied; all copies
+// are the same lease. The zero value holds nothing, and its methods do nothing. Safe for
+// concurrent use.
 type Lease struct {
 	grant      *grant
 	generation uint64
 	member     *Member // of the pool it is of
 }
 
-// grant is what a lease holds of its set. It is used again for other leases,
-// with another generation, so that one that was released is known by it.
+// grant is what a lease holds of its set. A grant is used again for later leases. Each
+// lease has a generation of its own, so that a released lease does not touch the next.
 type grant struct {
 	set     *Set
 	state   atomic.Uint64 // the generation, pinned, and lostAlone
@@ -42,7 +42,7 @@ type amount struct {
 	mark    uint64 // where the meter finds them
 }
 
-// newGrant is one that nobody else has.
+// newGrant returns a grant that nobody else has.
 func (s *Set) newGrant() *grant {
 	if g, _ := s.grants.Get().(*grant); g != nil {
 		return g
@@ -62,18 +62,18 @@ func (s *Set) makeGrant() *grant {
 
 func (g *grant) lease() Lease { return Lease{grant: g, generation: g.state.Load()} }
 
-// pin tells whether l has not been released, and sees to it that this does not
-// happen before the lock is given up. Under the lock.
+// pin reports whether l still holds. If so, nothing that l holds is given back before the
+// lock is released. Under the lock.
 func (l Lease) pin() bool {
 	state := &l.grant.state
 	return l.grant.set.closed == nil &&
 		(state.CompareAndSwap(l.generation, l.generation|pinned) || state.Load() == l.generation|pinned)
 }
 
-// over tells whether l has been released.
+// over reports whether l has been released, or lost alone.
 func (l Lease) over() bool { return l.grant == nil || l.grant.state.Load()&^pinned != l.generation }
 
-// occupies tells whether l holds a resource of s.
+// occupies reports whether l holds a resource of s.
 func (l Lease) occupies(s *Set) bool {
 	if l.grant == nil || l.grant.set != s {
 		return false
@@ -91,13 +91,13 @@ func (l Lease) occupies(s *Set) bool {
 	return false
 }
 
-// Release ends the lease: resources are free again, rates stay charged with
-// what Use said, or else with what was acquired. It never fails, never waits
-// for anybody, and does nothing if the lease has been released already.
+// Release ends the lease. Resources are free again. Rates stay charged with what
+// [Lease.Use] reported, or else with what was acquired. It does not wait for other
+// requests, and does nothing if the lease has ended.
 func (l Lease) Release() { l.end(false) }
 
-// Undo is Release that also gives back what was taken of rates, call limits
-// included, as far as time has not given it back already.
+// Undo ends the lease as Release does, and gives back what was taken of rates and call
+// limits, as far as it still counts. It is for work that was not begun.
 func (l Lease) Undo() { l.end(true) }
 
 func (l Lease) end(undo bool) {
@@ -186,16 +186,16 @@ func (s *Set) endContexts(g *grant, cause error) {
 	delete(s.contexts, g)
 }
 
-// Use says how much was really used of the rates, in all so far, so that saying
-// 5 twice is 5: what was acquired and not used is given back, as far as time has not given it back
-// already; what was used beyond it, or without being acquired, counts from now
-// on, and later requests wait for it. Of resources no more can
-// be used than is held. Keys that are not named are not changed.
+// Use reports how much has been used of the rates, in all so far: calling it twice with 5
+// means 5. Units that were acquired and not used are given back, as far as they still
+// count. Units beyond the acquisition, or without one, are charged from now on, and later
+// requests wait for them. Of a resource no more can be used than is held. Limits that used
+// does not name are not changed.
 //
-// Errors: a *UnitsError for a key that the set does not have, a negative
-// amount, or more of a resource than is held; ErrReleased and ErrLost. Then
-// nothing is changed. Use of the zero Lease does nothing, so that methods can be
-// called where there are no limits.
+// Errors: a *[UnitsError] for a limit that the set does not have, a negative amount, or
+// more of a resource than is held; [ErrReleased] and [ErrLost]. With an error nothing is
+// changed. Use of the zero Lease does nothing, so that methods can be called where there
+// are no limits.
 func (l Lease) Use(used Units) error {
 	if l.grant == nil {
 		return nil
@@ -237,7 +237,7 @@ func (l Lease) Use(used Units) error {
 	return nil
 }
 
-// gone is why a lease does not hold. Under the lock.
+// gone returns why a lease does not hold any more. Under the lock.
 func (l Lease) gone() error {
 	switch g := l.grant; {
 	case g.state.Load() == l.generation|lostAlone:
@@ -272,10 +272,9 @@ func (s *Set) checkUse(used Units, amounts []amount) error {
 	return nil
 }
 
-// Context is parent that ends when the lease does, with ErrReleased or ErrLost
-// as its cause: for work that must not go on without the lease. Of the zero Lease,
-// which nobody can end, it is parent, so that methods can be called where there
-// are no limits.
+// Context returns a context that ends with parent or with the lease, for work that must
+// not go on without it. Its cause is then [ErrReleased] or [ErrLost]. The zero Lease never
+// ends: its Context is parent, so that methods can be called where there are no limits.
 func (l Lease) Context(parent context.Context) context.Context {
 	if l.grant == nil {
 		return parent
@@ -310,8 +309,8 @@ func (s *Set) forget(g *grant, c *dependent) {
 	delete(s.contexts[g], c)
 }
 
-// Units are what the lease holds, and has taken of rates, by key; nil once it
-// has been released.
+// Units returns what the lease holds of resources and has taken of rates and call limits;
+// nil if it has ended.
 func (l Lease) Units() Units {
 	if l.grant == nil {
 		return nil
@@ -334,8 +333,8 @@ func (l Lease) Units() Units {
 	return units
 }
 
-// Metadata is that of the pool's member which the lease is of; nil for leases
-// of other sets.
+// Metadata returns that of the [Member] of a [Pool] that granted the lease; nil if no pool
+// did.
 func (l Lease) Metadata() any {
 	if l.member == nil {
 		return nil

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// Units says how much of each key is wanted, or was used.
+// Units is an amount for each limit, by name: what a request wants, or what was used.
+// Units are whole numbers.
 type Units map[string]int
 
-// Kind is what a limit bounds.
+// Kind says what a limit bounds.
 type Kind string
 
 const (
@@ -24,113 +25,118 @@ const (
 	KindCalls Kind = "calls"
 )
 
-// Algorithm is how a rate is measured, and so what it promises.
+// Algorithm says how a rate is measured, and so what it promises. The zero value means
+// [AlgorithmSlidingWindow].
 //
-// A promise is about what was used in the end: what was given back does not
-// count, and what was used beyond an acquisition counts from when Use said so.
-// Nothing holds that up, but it holds up what comes after: the promise is about
-// every time at whose end something was acquired.
+// A promise is about what was used in the end. What [Lease.Use] or [Lease.Undo] gave back
+// does not count. What was used beyond an acquisition counts from the call of Use that
+// reported it; it can exceed the rate for the moment, and later acquisitions wait until
+// that is made up for. So the promise holds for every stretch of time that ends with an
+// acquisition.
 //
-// Over a Resize, the capacity of windows and the Burst are those in force when the
-// last unit was acquired, and time lets through what the rate in force as it passed
-// does. A time with an infinite capacity in it has no bound.
+// If a stretch of time contains a [Set.Resize], the Capacity of a window and the Burst
+// are those in force at its last acquisition, and Capacity·t/Window is what the rates in
+// force during that time let through. A stretch in which the capacity was infinite has no
+// bound.
 type Algorithm string
 
 const (
-	// AlgorithmSlidingWindow, the default: at most Capacity units in every stretch of
-	// time as long as Window. It remembers every acquisition of the last
+	// AlgorithmSlidingWindow is the default. It admits at most Capacity units in every
+	// stretch of time as long as Window, and remembers every acquisition of the last
 	// Window.
 	AlgorithmSlidingWindow Algorithm = "sliding_window"
-	// AlgorithmFixedWindow: at most Capacity units in each of the windows that follow
-	// one another from the set's making on; of a key, from its first use on.
-	// Around the border of two there can be twice as many within one Window.
-	// What was used beyond the capacity that a window had at its end counts in
-	// the next.
+	// AlgorithmFixedWindow admits at most Capacity units in each window. The first
+	// window begins when the set is made, or when a key of a Keyed is first used, and
+	// the next when it ends. A stretch as long as Window that lies in two windows can
+	// have twice as many units. Units beyond the capacity at a window's end count in the
+	// next.
 	AlgorithmFixedWindow Algorithm = "fixed_window"
-	// AlgorithmTokenBucket: a bucket of Burst tokens, full at first, gets Capacity new
-	// ones per Window, and a unit takes one out. In any time t at most
-	// Burst + Capacity·t/Window units.
+	// AlgorithmTokenBucket takes a token out of a bucket for each unit. The bucket has
+	// Burst tokens at first, which is the most it can have, and gets Capacity new ones
+	// per Window. In any time t it admits at most Burst + Capacity·t/Window units.
 	AlgorithmTokenBucket Algorithm = "token_bucket"
-	// AlgorithmGCRA is the generic cell rate algorithm (ITU-T I.371): the same as the
-	// token bucket, computed from the time at which the next unit is due. It
-	// admits the same, to the nanosecond.
+	// AlgorithmGCRA is the generic cell rate algorithm (ITU-T I.371), with a tolerance
+	// of Burst units. It admits the same as the token bucket, to the nanosecond.
 	AlgorithmGCRA Algorithm = "gcra"
-	// AlgorithmLeakyBucket lets units through one after another, Window/Capacity apart,
-	// as water leaves through a hole: there are no bursts. A request of n
-	// units is let through as one, and the next has to wait n times as long.
+	// AlgorithmLeakyBucket admits units one after another, Window/Capacity apart, without
+	// bursts. A request of n units is admitted at once when the bucket is empty, and the
+	// next one waits n times Window/Capacity.
 	AlgorithmLeakyBucket Algorithm = "leaky_bucket"
 )
 
 const (
-	// CallsName is the key of a limit made by Calls.
+	// CallsName is the name of a limit made by Calls.
 	CallsName = "calls"
-	// MaxWindow bounds a rate's window.
+	// MaxWindow is the longest Window of a rate.
 	MaxWindow = 366 * 24 * time.Hour
-	// MaxCapacity bounds a capacity that is not infinite.
+	// MaxCapacity is the largest Capacity that is not infinite, and the largest Burst.
 	MaxCapacity = 1e12
 )
 
-// Limit is one bound on one key: plain data, checked by New. Make it with
-// Resource, Rate or Calls.
+// Limit is one bound of a set. It is plain data, which [New] checks; [Resource], [Rate]
+// and [Calls] make it. The zero value is not valid.
 type Limit struct {
-	// Name is what requests call the limit by; unique within its set.
+	// Name is what requests name the limit by. It is not empty, and unique in its set.
 	Name string
-	// Kind is what it bounds.
+	// Kind says what the limit bounds.
 	Kind Kind
-	// Capacity is how many units there are: whole and at least 1 for a
-	// resource; at least 1 for a rate, or infinite. Fractions of a rate count
-	// with AlgorithmTokenBucket, GCRA and AlgorithmLeakyBucket; windows, which count whole units,
-	// admit one of 1.9. Fewer than one per window are one per longer window.
+	// Capacity is the number of units of a resource, or of a rate in each Window. A
+	// resource needs a whole number from 1 to MaxCapacity. A rate needs a number from 1
+	// to MaxCapacity, or math.Inf(1) for no bound: declare half a unit per minute as one
+	// unit in two minutes. AlgorithmTokenBucket, AlgorithmGCRA and AlgorithmLeakyBucket
+	// count fractions; the windows round down, 1.9 to 1.
 	Capacity float64
-	// Window is the time within which a rate allows Capacity units.
+	// Window is the time in which a rate admits Capacity units: above 0 and at most
+	// MaxWindow for a rate, 0 for a resource.
 	Window time.Duration
-	// Algorithm is how a rate is measured; empty means AlgorithmSlidingWindow.
+	// Algorithm says how a rate is measured. Empty means AlgorithmSlidingWindow; a
+	// resource has none.
 	Algorithm Algorithm
-	// Burst is the size of a AlgorithmTokenBucket, and the tolerance of GCRA in units:
-	// at least 1; zero means Capacity. The other algorithms have none.
+	// Burst is how many units AlgorithmTokenBucket and AlgorithmGCRA admit at once, from
+	// 1 to MaxCapacity. Zero means Capacity. The other algorithms have none.
 	Burst float64
-	// PerAttempt makes a limit of KindCalls count every attempt of a call, not
-	// each call once.
+	// PerAttempt makes a limit of KindCalls count every attempt of a call. By default
+	// it counts each call once, however often it is retried.
 	PerAttempt bool
 }
 
-// Resource bounds how many units are held at one time, such as connections.
+// Resource returns a limit on the units that are held at one time, such as connections.
 func Resource(name string, capacity int) Limit {
 	return Limit{Name: name, Kind: KindResource, Capacity: float64(capacity)}
 }
 
-// Rate bounds how many units are taken within a time, such as requests per
-// minute. Fractions count with the buckets; math.Inf(1) is no bound.
+// Rate returns a limit on the units that are taken in each window, such as requests per
+// minute; see [Limit] for fractions and infinity.
 func Rate(name string, capacity float64, window time.Duration) Limit {
 	return Limit{Name: name, Kind: KindRate, Capacity: capacity, Window: window}
 }
 
-// Calls bounds how many calls begin within a time. Every acquisition takes one
-// unit of it without naming it; the engine does so once per call, not again
-// when the call is retried, unless PerAttempt is set.
+// Calls returns a limit on the calls that begin in each window. Every acquisition takes
+// one unit of it without naming it. The engine does so once for each call, and not again
+// when the call is retried, unless PerAttempt is set. Its name is [CallsName].
 func Calls(capacity float64, window time.Duration) Limit {
 	return Limit{Name: CallsName, Kind: KindCalls, Capacity: capacity, Window: window}
 }
 
-// By is l measured by another algorithm.
+// By returns l measured by another algorithm.
 func (l Limit) By(a Algorithm) Limit {
 	l.Algorithm = a
 	return l
 }
 
-// WithBurst is l with a bucket of another size.
+// WithBurst returns l with another Burst.
 func (l Limit) WithBurst(burst float64) Limit {
 	l.Burst = burst
 	return l
 }
 
-// EachAttempt is l with PerAttempt set.
+// EachAttempt returns l with PerAttempt set.
 func (l Limit) EachAttempt() Limit {
 	l.PerAttempt = true
 	return l
 }
 
-// FieldError says which field of a limit is wrong, and what is allowed.
+// FieldError reports a field of a limit, or an argument, that is not allowed.
 type FieldError struct {
 	Field   string // such as `limit "tokens": Window`
 	Value   any
@@ -144,8 +150,8 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("%s %v: %s", e.Field, e.Value, e.Allowed)
 }
 
-// Check returns nil, or every mistake in the limits of one set, each a
-// *FieldError.
+// Check returns nil if the limits can make one set, or else every mistake, each a
+// *[FieldError].
 func Check(limits ...Limit) error {
 	var errs []error
 	seen := map[string]bool{}
@@ -204,7 +210,7 @@ func (l *Limit) check() (errs []error) {
 	return errs
 }
 
-// checkCapacity is for new limits, and for Resize.
+// checkCapacity checks the capacity of a new limit, or of a resize.
 func (l *Limit) checkCapacity(c float64) error {
 	bad := func(allowed string) error {
 		return &FieldError{Field: fmt.Sprintf("limit %q: Capacity", l.Name), Value: c, Allowed: allowed}
@@ -226,8 +232,8 @@ func join[S ~string](all []S) string {
 	return strings.Join(texts, ", ")
 }
 
-// most is the largest request that a limit of this capacity can ever grant.
-func (l *Limit) most() int64 {
+// maxRequest returns the largest request that a limit of this capacity can ever grant.
+func (l *Limit) maxRequest() int64 {
 	c := l.burst()
 	if math.IsInf(c, 1) || c >= MaxCapacity {
 		return MaxCapacity
@@ -235,12 +241,12 @@ func (l *Limit) most() int64 {
 	return int64(c)
 }
 
-// wholeUnits tells whether a rate's algorithm counts no fractions.
+// wholeUnits reports whether a rate's algorithm counts no fractions.
 func (l *Limit) wholeUnits() bool {
 	return l.Algorithm == "" || l.Algorithm == AlgorithmSlidingWindow || l.Algorithm == AlgorithmFixedWindow
 }
 
-// burst is how many units there can be at one instant.
+// burst returns how many units can be taken at one instant.
 func (l *Limit) burst() float64 {
 	if l.Burst > 0 {
 		return l.Burst

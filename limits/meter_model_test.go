@@ -10,7 +10,7 @@ import (
 
 // model is one of them. Times do not go back.
 type model interface {
-	// admits tells whether n units are within the rate now.
+	// admits reports whether n units are within the rate now.
 	admits(now, n int64) bool
 	// take is what a lease takes first; the number finds it again.
 	take(now, n int64) int

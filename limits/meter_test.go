@@ -47,14 +47,14 @@ func TestMetersAreTheAlgorithms(t *testing.T) {
 				now := int64(0)
 				for range rapid.IntRange(1, maxStretches).Draw(t, "steps") { // of fewer leases than that every one is told apart
 					now += int64(rapid.IntRange(0, int(l.Window)).Draw(t, "pause")) / int64(rapid.IntRange(1, 20).Draw(t, "slower"))
-					n := int64(rapid.IntRange(1, int(l.most())).Draw(t, "units"))
+					n := int64(rapid.IntRange(1, int(l.maxRequest())).Draw(t, "units"))
 					switch rapid.IntRange(0, 4).Draw(t, "step") {
 					case 0:
 						if len(leases) == 0 {
 							continue
 						}
 						i := rapid.IntRange(0, len(leases)-1).Draw(t, "lease")
-						to := int64(rapid.IntRange(0, 2*int(l.most())).Draw(t, "used"))
+						to := int64(rapid.IntRange(0, 2*int(l.maxRequest())).Draw(t, "used"))
 						switch lease := &leases[i]; {
 						case to > lease.units:
 							meter.more(now, &lease.amount, to-lease.units)
@@ -135,7 +135,7 @@ func TestMetersAreFreshWhenNothingCounts(t *testing.T) {
 				fresh := m.fresh(now)
 				require.GreaterOrEqual(t, fresh, now)
 				require.Zero(t, m.used(fresh), fmt.Sprint(l))
-				require.Equal(t, fresh, m.when(fresh, l.most()), "all of it at once")
+				require.Equal(t, fresh, m.when(fresh, l.maxRequest()), "all of it at once")
 			})
 		})
 	}

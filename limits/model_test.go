@@ -124,7 +124,7 @@ func (w *world) draw() Units {
 	units := Units{}
 	for _, l := range w.ref.limits {
 		if rapid.IntRange(0, 2).Draw(w.t, "wanted") > 0 {
-			units[l.Name] = rapid.IntRange(1, int(l.most())).Draw(w.t, l.Name)
+			units[l.Name] = rapid.IntRange(1, int(l.maxRequest())).Draw(w.t, l.Name)
 		}
 	}
 	if len(units) == 0 {
@@ -178,7 +178,7 @@ func (w *world) use() {
 	a := w.ref.holding[rapid.IntRange(0, len(w.ref.holding)-1).Draw(w.t, "holder")]
 	for _, l := range w.ref.limits {
 		if l.Kind != KindResource && a.used[l.Name] > 0 {
-			n := rapid.IntRange(0, 2*int(l.most())).Draw(w.t, "used")
+			n := rapid.IntRange(0, 2*int(l.maxRequest())).Draw(w.t, "used")
 			w.notef("%d uses %d %s", a.id, n, l.Name)
 			if err := a.lease.Use(Units{l.Name: n}); err != nil {
 				w.stop = fmt.Errorf("use: %w", err)

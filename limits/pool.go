@@ -9,9 +9,9 @@ import (
 	"github.com/concurry-go/concurry/internal/limitengine"
 )
 
-// Pool puts several sets behind one handle, such as one for each account of a
-// service: a request goes to the first of them that has room, and the lease's
-// Metadata says which. Safe for concurrent use; made by NewPool.
+// Pool is several sets of which one grants each request, such as one set for each account
+// of a service: the first that has room. [Lease.Metadata] says which it was. Safe for
+// concurrent use; made by [NewPool]. A zero Pool grants nothing.
 type Pool struct {
 	members []Member
 }
@@ -19,12 +19,14 @@ type Pool struct {
 // Member is one set of a pool.
 type Member struct {
 	Set *Set
-	// Metadata is what a lease of this set tells: a region, an account, a
-	// client.
+	// Metadata is what Lease.Metadata returns, such as a region, an account or a client.
+	// Nil is allowed. The pool does not touch it: if leases of several goroutines use
+	// it, it must be safe for concurrent use.
 	Metadata any
 }
 
-// NewPool makes a pool of at least one set, in their order of preference.
+// NewPool returns a pool of at least one set, in their order of preference, or a
+// *[FieldError].
 func NewPool(members ...Member) (*Pool, error) {
 	if len(members) == 0 {
 		return nil, errNoMembers()
@@ -42,19 +44,19 @@ func errNoMembers() error {
 	return &FieldError{Field: "members", Value: "none", Allowed: "must be at least one; make a pool with limits.NewPool"}
 }
 
-// Members are the pool's sets.
+// Members returns a copy of the pool's members.
 func (p *Pool) Members() []Member { return append([]Member(nil), p.members...) }
 
-// Acquire takes all units from the first set that has room for them, or else
-// waits for whichever has room first; see Set.Acquire. Sets that can never grant
-// them are passed over, also after a Resize while the request waits; where none
-// can, the error is that of the first.
+// Acquire takes all units from the first set that has room for them, or else waits for
+// whichever has room first; see [Set.Acquire]. It passes over sets that can never grant
+// the units, also if a resize makes them so while the request waits. If no set can, the
+// error is that of the first.
 func (p *Pool) Acquire(ctx context.Context, units Units) (Lease, error) {
 	return p.acquire(ctx, units, limitengine.ChargeCalls)
 }
 
-// TryAcquire takes all units from the first set that has room for them now, or
-// returns ErrNoRoom.
+// TryAcquire takes all units from the first set that has room for them now, or returns
+// [ErrNoRoom].
 func (p *Pool) TryAcquire(units Units) (Lease, error) {
 	return p.tryAcquire(units, limitengine.ChargeCalls)
 }
@@ -185,7 +187,7 @@ func (p *Pool) leave(places []*waiter, e *WaitError) {
 	}
 }
 
-// named is a lease with the member that it is of.
+// named returns the lease with the member that granted it.
 func (p *Pool) named(l Lease, err error) (Lease, error) {
 	for i := range p.members {
 		if l.grant != nil && p.members[i].Set == l.grant.set {

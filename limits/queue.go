@@ -164,11 +164,11 @@ func (q *queue) remove(w *waiter) {
 	}
 }
 
-// maxAhead is how far WaitError.Ahead counts: were it all the way, many
-// requests that end at once would hold everybody up.
+// maxAhead caps WaitError.Ahead. Counting the whole queue for each of many requests that
+// time out together would hold the mutex for too long.
 const maxAhead = 1000
 
-// ahead is how many are served before w, as far as maxAhead.
+// ahead returns how many are served before w, at most maxAhead.
 func (w *waiter) ahead() int {
 	n := 0
 	for p := w.prev; p != nil && n < maxAhead; p = p.prev {
@@ -177,7 +177,7 @@ func (w *waiter) ahead() int {
 	return n
 }
 
-// before is how many would be served before a request that comes now, as far as
+// before returns how many would be served before a request that comes now, at most
 // maxAhead.
 func (q *queue) before(holds bool) int {
 	if !holds {

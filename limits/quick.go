@@ -5,17 +5,17 @@ import (
 	"sync/atomic"
 )
 
-// quick is a set's way around its lock.
+// quick lets a set acquire and release without its mutex.
 //
-// For a set of one resource, word says how many units are free and how many
-// leases are open, as long as nobody holds the lock or waits; else it is shut,
-// and the truth is what the lock guards. So whoever has the lock need not know
-// of quick ones.
+// If the set's only limit is a resource, word packs the free units and the number of open
+// leases while nobody holds the mutex or waits. Otherwise word is shut, and the fields
+// under the mutex are authoritative. lock and unlock move the state between the two, so
+// code under the mutex need not know about word.
 //
-// For a set without resources, that a lease ends changes nothing but the number
-// of those that are open: it is counted.
+// If the set has no resource, the end of a lease changes only the number of open leases.
+// ended counts those, and the mutex is not needed.
 type quick struct {
-	acquires, releases bool // the ways that the set has
+	acquires, releases bool // whether the set has each of the two ways
 
 	word  atomic.Int64
 	open  bool         // word is not shut, under the lock
@@ -108,7 +108,7 @@ func (s *Set) giveQuickly(g *grant, undo bool) bool {
 	return false
 }
 
-// leases is how many are open; under the lock.
+// leases returns how many are open. Under the lock.
 func (s *Set) leases() int {
 	if s.closed != nil {
 		return 0

@@ -22,32 +22,32 @@ type Limiter interface {
 	EngineLimiter(access limitengine.Access) limitengine.Limiter[Lease]
 }
 
-// Set is a group of limits that requests are acquired from all or nothing,
-// first come first served. Safe for concurrent use; made by New.
+// Set is a group of limits. A request is granted all its units or none, first come
+// first served. Safe for concurrent use; made by [New].
 //
-// Most callers use Acquire. TryAcquire does not wait, and never overtakes one
-// who does.
+// Most callers should use Acquire. TryAcquire does not wait, and never overtakes a
+// request that does.
 type Set struct {
 	mu     sync.Mutex
 	limits []bound
 	*timing
 	made int64 // when its windows begin
-	// clocked tells that there are rates: without any, nobody reads the clock.
+	// clocked is true if there are rates. Without any, nobody reads the clock.
 	clocked bool
 	// charges is how many limits every acquisition takes a unit of by itself.
 	charges int
-	// unlimited tells that there is no limit, and any key; see Unlimited.
+	// unlimited is true if there is no limit, and any name; see Unlimited.
 	unlimited bool
 	closed    error
 
-	opened   int       // how many leases are open, and all that ended quickly
+	opened   int       // leases that are open, and all that ended without the lock
 	grants   sync.Pool // of *grant
 	contexts map[*grant]map[*dependent]struct{}
 
 	queue
 	quick
 
-	// Where it is that of a key, these are told when it may have become idle.
+	// The set of a key tells these when it may have become idle.
 	keyed *Keyed
 	of    *keyedSet
 }
@@ -68,7 +68,7 @@ type bound struct {
 // uncharged is the mark of what was taken of a rate without bound.
 const uncharged = math.MaxUint64
 
-// charged is the meter that knows marks; nil if there never was one.
+// charged returns the meter that knows marks; nil if there never was one.
 func (b *bound) charged() meter {
 	if b.meter == nil {
 		return b.idle
@@ -76,7 +76,7 @@ func (b *bound) charged() meter {
 	return b.meter
 }
 
-// New makes a set, or returns an error that names everything that is wrong.
+// New returns a set of limits, or every mistake in them, each a *[FieldError].
 func New(limits ...Limit) (*Set, error) {
 	if err := Check(limits...); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func New(limits ...Limit) (*Set, error) {
 	return newSet(Clock{}, limits), nil
 }
 
-// MustNew is New for package variables: it panics where New returns an error.
+// MustNew is [New] for package variables: it panics if New returns an error.
 func MustNew(limits ...Limit) *Set {
 	s, err := New(limits...)
 	if err != nil {
@@ -99,7 +99,7 @@ func newSetBy(t *timing, limits []Limit) *Set {
 	s := &Set{limits: make([]bound, len(limits)), timing: t}
 	s.made = s.since()
 	for i, l := range limits {
-		b := bound{Limit: l, resource: l.Kind == KindResource, calls: l.Kind == KindCalls, max: l.most()}
+		b := bound{Limit: l, resource: l.Kind == KindResource, calls: l.Kind == KindCalls, max: l.maxRequest()}
 		if !b.resource {
 			b.meter = newMeter(&l, s.made)
 			s.clocked = s.clocked || b.meter != nil
@@ -113,14 +113,14 @@ func newSetBy(t *timing, limits []Limit) *Set {
 	return s
 }
 
-// Resize gives a limit another capacity, at once. What is held stays held, and
-// what was taken counts against the new capacity, as far as time had not let it
-// through at the old one; Algorithm says what is promised over a resize. Requests
-// that wait for more than it can ever grant end with a *UnitsError. For a rate with
-// a Burst, the burst stays.
+// Resize gives the limit called name another capacity, at once. What is held stays held,
+// also beyond the new capacity. What was taken of a rate counts against the new capacity,
+// as far as it still counted; [Algorithm] says what is promised over a resize. Requests
+// that wait for more than the limit can now ever grant end with a *[UnitsError]. A Burst
+// that was set stays.
 //
-// Errors: a *UnitsError for a key that the set does not have, a *FieldError for
-// a capacity that it cannot have.
+// Errors: a *[UnitsError] if the set has no such limit, a *[FieldError] if the limit
+// cannot have the capacity.
 func (s *Set) Resize(name string, capacity float64) error {
 	s.lock()
 	defer s.unlock()
@@ -135,7 +135,7 @@ func (s *Set) Resize(name string, capacity float64) error {
 	now := s.now()
 	before := l.Capacity
 	l.Capacity = capacity
-	l.max = l.most()
+	l.max = l.maxRequest()
 	switch {
 	case l.resource:
 	case math.IsInf(capacity, 1) && l.meter == nil:
@@ -154,8 +154,9 @@ func (s *Set) Resize(name string, capacity float64) error {
 	return nil
 }
 
-// Close ends the set: leases are lost; requests that wait, and all that come, end
-// with ErrClosed, which wraps cause. Closing it again changes nothing.
+// Close ends the set. Its leases are lost, with [ErrLost]. Requests that wait, and all
+// later ones, end with [ErrClosed]. Both wrap cause, which may be nil. Closing a set
+// again does nothing.
 func (s *Set) Close(cause error) {
 	cause = closedBy(cause)
 	s.lock()

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// Snapshot is what a set holds at one moment.
+// Snapshot is the state of a set at one moment.
 type Snapshot struct {
 	// Limits are in the set's order.
 	Limits []Usage
-	// Leases is how many acquisitions hold something.
+	// Leases is how many leases have not ended.
 	Leases int
-	// Waiting is how many requests wait, and OldestWait how long the oldest has.
+	// Waiting is how many requests wait, and OldestWait how long the oldest of them has
+	// waited; zero if none waits.
 	Waiting    int
 	OldestWait time.Duration
 }
@@ -19,20 +20,19 @@ type Snapshot struct {
 // Usage is the state of one limit.
 type Usage struct {
 	Limit
-	// InUse is what is held of a resource, or counts against a rate now. After
-	// a resize, or where more was used than acquired, it can be above the
-	// capacity.
+	// InUse is how many units are held of a resource, or count against a rate now. It can
+	// be above the capacity after a resize, or if more was used than acquired.
 	InUse float64
-	// Available is what can be had now, if nobody waits: what is left of the
-	// capacity, or of the burst. A AlgorithmLeakyBucket has nothing until it is empty, and
-	// then as much as its capacity.
+	// Available is how many units can be taken now, if nobody waits: what is left of the
+	// capacity, or of the burst. AlgorithmLeakyBucket has none until it is empty, and then
+	// its capacity.
 	Available float64
-	// Utilization is InUse as a part of the capacity: 0 is idle, 1 is full. A
-	// AlgorithmLeakyBucket is full until it is empty.
+	// Utilization is InUse divided by the capacity, or by the burst: 0 is idle, 1 is full.
+	// It is 0 without a bound. AlgorithmLeakyBucket is full until it is empty.
 	Utilization float64
 }
 
-// Snapshot tells what the set holds now.
+// Snapshot returns the state of the set now.
 func (s *Set) Snapshot() Snapshot {
 	s.lock()
 	defer s.unlock()
@@ -71,7 +71,7 @@ func (s *Set) Snapshot() Snapshot {
 	return snapshot
 }
 
-// Snapshots tells what the set of each busy key holds now.
+// Snapshots returns the state of the set of each busy key now.
 func (k *Keyed) Snapshots() map[string]Snapshot {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -89,14 +89,14 @@ func (k *Keyed) Snapshots() map[string]Snapshot {
 	return all
 }
 
-// Len is how many keys are busy.
+// Len returns how many keys are busy: something is held, waits or still counts.
 func (k *Keyed) Len() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.sets)
 }
 
-// Snapshots tells what each member holds now.
+// Snapshots returns the state of each member's set now, in their order.
 func (p *Pool) Snapshots() []Snapshot {
 	all := make([]Snapshot, len(p.members))
 	for i := range p.members {
