@@ -62,8 +62,8 @@ func (e *UnitsError) Error() string {
 // WaitError reports an acquisition whose context ended while it waited, or before.
 // Nothing was acquired. It wraps Err.
 type WaitError struct {
-	// Keys are the limits that had no room when the wait ended; none if it was
-	// the turn of requests before this one, or if there was room, too late.
+	// Names are the limits that had no room when the wait ended. It is empty if earlier
+	// requests had to be served first, or if there was room, but too late.
 	Names []string
 	// Ahead is how many requests had to be served first. It counts to 1000: that many
 	// or more.

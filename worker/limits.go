@@ -7,8 +7,8 @@ import (
 	"github.com/concurry-go/concurry/limits"
 )
 
-// Limits are the sets of a definition's limits on this worker, to look at them,
-// or to resize them while calls are running. Methods without LimitKey have that
+// Limits returns the sets of a definition's limits on this worker, to look at them, or
+// to resize them while calls are running. Methods without LimitKey have that
 // of the empty key.
 //
 // It is an error if the definition has no limits, or has a *limits.Set or
