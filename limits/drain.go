@@ -9,8 +9,8 @@ import (
 // scale is how many parts a unit of capacity is counted in.
 const scale = 1_000_000
 
-// drain is what both buckets are: units that stand in line and go one after the
-// other, as fast as the rate says.
+// drain is the common part of both buckets: a line of units that leave one after the
+// other, at the rate's speed.
 //
 // It counts in grains. A unit is scale·Window of them, and every nanosecond as
 // many go as the capacity has parts. Both are whole numbers, and only the second
@@ -153,7 +153,7 @@ func (d *drain) forget() {
 	}
 }
 
-// left is what a can give back, and of which stretch: nil for nothing.
+// left returns what a can give back, and of which stretch; nil if nothing is left.
 func (d *drain) left(a *amount) (*stretch, wide) {
 	if d.level.zero() || int64(a.mark-d.began) <= 0 {
 		return nil, wide{}

@@ -36,7 +36,7 @@ func serve(futures []*future, r limitengine.Request, after int64) int64 {
 	return first
 }
 
-// future is what becomes of a set's rates.
+// future is a copy of a set's rates, moved ahead in time.
 type future struct {
 	set    *Set
 	limits []bound

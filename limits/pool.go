@@ -96,8 +96,8 @@ func (p *Pool) acquire(ctx context.Context, units Units, charge limitengine.Char
 	return p.wait(ctx, units, charge)
 }
 
-// refuse is what ctx gets, which has ended: what it would have to wait for at the
-// member that comes nearest to serving it, or else why none can.
+// refuse returns the error for a ctx that has ended: what the request would have to wait
+// for at the member that comes nearest to serving it, or else why none can.
 func (p *Pool) refuse(ctx context.Context, units Units, charge limitengine.Charge) error {
 	var first error
 	var of *WaitError // first, if it is one

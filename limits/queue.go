@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// queue is who waits for a set, first come first served: only the first is
-// ever looked at, so that a large request is not starved by small ones. Who
-// holds a resource of the set stands before those who hold none, one of whom
-// may be waiting for it.
+// queue is the requests that wait for a set, first come first served. Only the first is
+// considered, so that a large request is not starved by small ones. A request whose work
+// holds a resource of the set goes before those that hold none, because one of those may
+// be waiting for that resource.
 type queue struct {
 	head, tail *waiter
 	waiting    int
@@ -83,7 +83,7 @@ func (t *turn) tell() {
 	}
 }
 
-// answer is what a turn ended with.
+// answer returns what a turn ended with.
 func (t *turn) answer() (Lease, error) {
 	switch {
 	case t.err != nil:
@@ -233,8 +233,8 @@ func (s *Set) wake() {
 	s.stopTimer()
 }
 
-// unlock ends the lock under which wake may have served requests, and tells
-// them only then: each of them runs at once, and may want the lock.
+// unlock releases the lock, and then wakes the requests that were served under it. Each of
+// them runs at once and may want the lock.
 func (s *Set) unlock() {
 	w := s.served
 	if w != nil {

@@ -62,7 +62,7 @@ func (w *slidingWindow) take(now int64, a *amount, n int64) {
 	a.mark, a.charged = w.seq+uint64(w.n)-1, n
 }
 
-// of is what was taken under a's mark; nil if it has left the window.
+// of returns what was taken under a's mark; nil if it has left the window.
 func (w *slidingWindow) of(a *amount) *taken {
 	if i := a.mark - w.seq; a.mark >= w.seq && i < uint64(w.n) {
 		return w.at(int(i))

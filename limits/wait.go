@@ -64,8 +64,8 @@ func (s *Set) dueIn(w *waiter) (wait time.Duration, ok bool) {
 	return max(time.Duration(s.timerAt-s.now()), 0), s.head == w && s.timerAt != math.MaxInt64
 }
 
-// accept is what a turn ended with. What was granted is put back if the context
-// has ended meanwhile.
+// accept returns what a turn ended with. What was granted is given back if ctx has ended
+// meanwhile.
 func (t *turn) accept(ctx context.Context) (Lease, error) {
 	lease, err := t.answer()
 	if err == nil && ended(ctx) {
@@ -88,7 +88,7 @@ func ended(ctx context.Context) bool {
 	}
 }
 
-// refuse is what ctx gets, which has ended: what g would have to wait for.
+// refuse returns the error for a ctx that has ended: what g would have to wait for.
 func (s *Set) refuse(ctx context.Context, g *grant) error {
 	holds := holdsOf(ctx, s)
 	s.lock()
@@ -104,8 +104,8 @@ func (s *Set) refuse(ctx context.Context, g *grant) error {
 	return e
 }
 
-// abandon takes a request out of the queue whose turn will not come, and tells
-// e what it waited for. False if it is not there any more.
+// abandon takes a request out of the queue that is not to be served, and writes into e what
+// it waited for. It reports whether the request was still there.
 func (s *Set) abandon(w *waiter, e *WaitError) bool {
 	s.lock()
 	defer s.unlock()
