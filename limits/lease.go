@@ -23,9 +23,8 @@ type grant struct {
 	state   atomic.Uint64 // the generation, pinned, and lostAlone
 	amounts []amount
 	few     [1]amount
-	turn    *turn // to wait for it; kept for the next time
+	turn    *turn // to wait for it; kept for the next time, or for why it was lost alone
 	named   Units // of an unlimited set
-	lost    error // why its lease was taken away alone; see lose
 }
 
 // Bits of grant.state.
@@ -141,15 +140,17 @@ func (l Lease) lose(cause error) {
 		s.unlock()
 		return
 	}
-	// Release may come in between. The grant is not used again before it gets the
-	// lock, so that lost is written here for this lease.
-	g.lost = lostBy(cause)
+	// A Release may come in between. The grant is not used again before that gets the
+	// lock. A grant that is lost never waits again, so its turn can keep the reason: a
+	// field for it would make every waiter larger.
+	err, idle := lostBy(cause), g.turn
+	g.turn = &turn{err: &err}
 	if !g.state.CompareAndSwap(l.generation|pinned, l.generation|lostAlone) {
-		g.lost = nil
+		g.turn = idle
 		s.unlock()
 		return
 	}
-	s.endLease(g, false, g.lost)
+	s.endLease(g, false, err)
 	s.unlockAndSettle()
 }
 
@@ -241,7 +242,7 @@ func (l Lease) Use(used Units) error {
 func (l Lease) gone() error {
 	switch g := l.grant; {
 	case g.state.Load() == l.generation|lostAlone:
-		return g.lost
+		return *g.turn.err
 	case g.set.closed != nil && !l.over():
 		return lostBy(g.set.closed)
 	}
