@@ -29,7 +29,7 @@ type Member struct {
 // *[FieldError].
 func NewPool(members ...Member) (*Pool, error) {
 	if len(members) == 0 {
-		return nil, errNoMembers()
+		return nil, &FieldError{Field: "members", Value: "none", Allowed: "must be at least one"}
 	}
 	for i, m := range members {
 		if m.Set == nil {
@@ -39,7 +39,7 @@ func NewPool(members ...Member) (*Pool, error) {
 	return &Pool{members: append([]Member(nil), members...)}, nil
 }
 
-// errNoMembers is the error of a pool without members, which the zero Pool is.
+// errNoMembers returns the error of a request to the zero Pool.
 func errNoMembers() error {
 	return &FieldError{Field: "members", Value: "none", Allowed: "must be at least one; make a pool with limits.NewPool"}
 }
