@@ -12,8 +12,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/concurry-go/concurry/internal/callworkflow"
 	"github.com/concurry-go/concurry/internal/converters"
-	"github.com/concurry-go/concurry/internal/fallback"
 )
 
 // Call is a submitted call. It holds no result and no connection of its own.
@@ -79,7 +79,7 @@ func (c *Call[Out]) Get(ctx context.Context) (Out, error) {
 	var out Out
 	var err error
 	if c.standalone {
-		err = c.Handle().Get(ctx, &out)
+		err = c.ActivityHandle().Get(ctx, &out)
 	} else {
 		err = bare(c.client.GetWorkflow(ctx, c.id, c.runID).Get(ctx, &out))
 	}
@@ -112,7 +112,7 @@ func (c *Call[Out]) outcome(ctx context.Context, out *Out) (known bool, end erro
 	if !c.standalone || converters.OfClient(c.client).IsDefault() {
 		return false, nil
 	}
-	d, err := c.Handle().Describe(ctx, client.DescribeActivityOptions{IncludeOutcome: true})
+	d, err := c.ActivityHandle().Describe(ctx, client.DescribeActivityOptions{IncludeOutcome: true})
 	switch {
 	case err != nil:
 		return false, nil //nolint:nilerr // the first error tells more
@@ -151,7 +151,7 @@ func notTakenUp(queue string, err error) error {
 func (c *Call[Out]) Cancel(ctx context.Context, reason string) error {
 	var err error
 	if c.standalone {
-		err = c.Handle().Cancel(ctx, client.CancelActivityOptions{Reason: reason})
+		err = c.ActivityHandle().Cancel(ctx, client.CancelActivityOptions{Reason: reason})
 		if _, ended := errors.AsType[*serviceerror.FailedPrecondition](err); ended {
 			return nil // or it is being canceled already
 		}
@@ -170,9 +170,9 @@ func (c *Call[Out]) Cancel(ctx context.Context, reason string) error {
 	return nil
 }
 
-// Handle is Temporal's own handle of a standalone activity, for everything
+// ActivityHandle is Temporal's own handle of a standalone activity, for everything
 // else; nil if the call is none, for which client.GetWorkflow serves.
-func (c *Call[Out]) Handle() client.ActivityHandle {
+func (c *Call[Out]) ActivityHandle() client.ActivityHandle {
 	if !c.standalone {
 		return nil
 	}
@@ -198,7 +198,7 @@ func bare(err error) error {
 		// The workflow itself ran out of time: nobody ever took it up, for
 		// which a standalone activity has this type of timeout.
 		return temporal.GetDefaultFailureConverter().FailureToError(&failurepb.Failure{
-			Message: "no worker ran workflow " + fallback.WorkflowType,
+			Message: "no worker ran workflow " + callworkflow.WorkflowType,
 			FailureInfo: &failurepb.Failure_TimeoutFailureInfo{TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{
 				TimeoutType: enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START,
 			}},

@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/concurry-go/concurry/internal/fallback"
+	"github.com/concurry-go/concurry/internal/callworkflow"
 )
 
 // CallState is where a submitted call stands.
@@ -88,11 +88,11 @@ func (c *Call[Out]) Describe(ctx context.Context) (Description, error) {
 
 // find describes the newest call of an ID, whichever way it was submitted.
 func find(ctx context.Context, c client.Client, id string) (Description, error) {
-	if withoutStandalone.get(c) == nil {
+	if withoutStandalone.Get(c) == nil {
 		d, err := describeActivity(ctx, c, id, "")
 		switch {
 		case isUnimplemented(err):
-			withoutStandalone.add(c)
+			withoutStandalone.Add(c)
 		case !isNotFound(err):
 			return d, err
 		}
@@ -174,7 +174,7 @@ func describeWorkflow(ctx context.Context, c client.Client, id, runID string) (D
 	if err != nil {
 		return Description{}, err
 	}
-	if w.WorkflowType.Name != fallback.WorkflowType {
+	if w.WorkflowType.Name != callworkflow.WorkflowType {
 		return Description{}, fmt.Errorf("%w: it is a workflow of type %s", ErrUnknownID, w.WorkflowType.Name)
 	}
 	d := Description{

@@ -2,6 +2,7 @@ package activity
 
 import (
 	"context"
+	"fmt"
 
 	"go.temporal.io/sdk/client"
 
@@ -12,24 +13,33 @@ import (
 // process, as a local activity, or without any policy.
 var ErrNoTicket = attempt.ErrNoTicket
 
-// Ticket is what somebody else needs to complete the running attempt, in this
+// Ticket returns what somebody else needs to complete the running attempt, in this
 // process or another: give it to them, and return ErrResultPending. They call
-// Complete of the method's handle.
+// [Handle.Complete] or [Handle.Fail] of the method's handle.
 //
-// It carries what the call has left so far: refused results, and the method's
-// heartbeat details. Treat it as those.
+// A ticket contains the call's refused results and the method's heartbeat details.
+// Protect it as you protect those.
 //
 // Nobody heartbeats meanwhile, so such methods want NoHeartbeat, and an
 // AttemptTimeout that covers the time until Complete.
 func Ticket(ctx context.Context) ([]byte, error) { return attempt.Ticket(ctx) }
 
-// Complete ends an attempt whose method returned ErrResultPending, with a
-// result, or with cause if that is not nil. It is judged by the method's
-// policy, with the call's own numbers, as if the method had returned it:
-// accepted, retried, or the call's end. Filters see no arguments, a Budget is
-// this process's, and only the definition's observers are told, here: those of
-// worker.Observe, and the metrics, know what happens on their worker. An error
-// means that it was not delivered, for instance since the attempt has timed out.
-func (h Handle[In, Out]) Complete(ctx context.Context, c client.Client, ticket []byte, out Out, cause error) error {
-	return h.m.spec.Complete(ctx, c, ticket, out, cause)
+// Complete ends an attempt whose method returned ErrResultPending, with a result.
+// The method's policy judges it, with the call's own numbers, as if the method had
+// returned it: accepted, retried, or the call's end. Filters see no arguments, a
+// Budget is this process's, and only the definition's observers are called, in this
+// process: those of worker.Observe, and the metrics, belong to their worker. An
+// error means that the result was not delivered, for instance because the attempt
+// has timed out.
+func (h Handle[In, Out]) Complete(ctx context.Context, c client.Client, ticket []byte, out Out) error {
+	return h.m.spec.Complete(ctx, c, ticket, out, nil)
+}
+
+// Fail ends an attempt whose method returned ErrResultPending, with an error. It is
+// judged as that of [Handle.Complete] is. A nil cause is an error of Fail.
+func (h Handle[In, Out]) Fail(ctx context.Context, c client.Client, ticket []byte, cause error) error {
+	if cause == nil {
+		return fmt.Errorf("%s: Fail: the cause is nil: it must be an error; use Complete for a result", h.m.activityType)
+	}
+	return h.m.spec.Complete(ctx, c, ticket, nil, cause)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/testsuite"
 	"github.com/concurry-go/concurry/validation"
@@ -83,11 +84,11 @@ func TestConfigurationThatIsWrongIsNamed(t *testing.T) {
 	t.Parallel()
 	_, err := activity.NewDefinition[*bot]("Bot", configured(t, `{"Shout": {}}`))
 	require.EqualError(t, err, `Bot: RetryConfig "Shout": must be "*" or a method: Join, Mix, Ping, Say, Tell`)
-	_, err = activity.NewFunc("Plain", plain, configured(t, `{"Plane": {}}`), activity.MethodOptions[string, string]{})
+	_, err = activity.NewFunc("Plain", plain, activity.FuncOptions[string, string]{RetryConfig: configured(t, `{"Plane": {}}`).RetryConfig})
 	require.EqualError(t, err, `Plain: RetryConfig "Plane": must be "*" or a method: Plain`)
 	foreign := configured(t, `{"Charge": {}}`)
 	foreign.CallTimeout = 0
-	_, err = activity.PolicySpec("ChargeCard", foreign)
+	_, err = registration.PolicySpec("ChargeCard", foreign)
 	require.EqualError(t, err, `ChargeCard: RetryConfig "Charge": must be "*" or a method: ChargeCard`)
 
 	for config, want := range map[string]string{
@@ -95,7 +96,7 @@ func TestConfigurationThatIsWrongIsNamed(t *testing.T) {
 		`{"Say": {"retry_on": ["lost", "network"]}}`:  `Bot.Say: RetryConfig.retry_on "network": must be the name of a filter that the program knows: lost`,
 		`{"Say": {"retry_until": "complete"}}`:        `Bot.Say: RetryConfig.retry_until "complete": must be the name of a validator that the method has; it has none`,
 	} {
-		_, err = activity.NewMethod(activity.Define[*bot]("Bot", configured(t, config)), "Say", (*bot).Say, activity.MethodOptions[string, string]{})
+		_, err = activity.NewMethod(activity.Define[*bot]("Bot", configured(t, config)), "Say", (*bot).Say)
 		require.EqualError(t, err, want)
 	}
 	_, err = activity.NewMethod(activity.Define[*bot]("Bot", configured(t, `{"Say": {"retry_until": "complete"}}`)), "Say", (*bot).Say,
@@ -139,13 +140,13 @@ func TestWhatOnlyAConfigurationCanNameIsRefusedWithoutOne(t *testing.T) {
 	t.Parallel()
 	fn := func(context.Context, string) (string, error) { return "", nil }
 	refuses := validation.AcceptIf("never", func(string) bool { return false })
-	_, err := activity.NewFunc("F", fn, activity.Options{}, activity.MethodOptions[string, string]{
+	_, err := activity.NewFunc("F", fn, activity.FuncOptions[string, string]{
 		NamedValidators: map[string]validation.Validator[string]{"never": refuses},
 	})
 	require.ErrorContains(t, err, "NamedValidators")
-	_, err = activity.NewFunc("F", fn, activity.Options{NamedFilters: map[string]retrypolicy.Filter{"eof": retrypolicy.ErrorIs(io.EOF)}}, activity.MethodOptions[string, string]{})
+	_, err = activity.NewFunc("F", fn, activity.FuncOptions[string, string]{NamedFilters: map[string]retrypolicy.Filter{"eof": retrypolicy.ErrorIs(io.EOF)}})
 	require.ErrorContains(t, err, "NamedFilters")
-	_, err = activity.NewFunc("F", fn, activity.Options{RetryConfig: retrypolicy.Configs{}}, activity.MethodOptions[string, string]{
+	_, err = activity.NewFunc("F", fn, activity.FuncOptions[string, string]{RetryConfig: retrypolicy.Configs{},
 		NamedValidators: map[string]validation.Validator[string]{"never": refuses},
 	})
 	require.NoError(t, err, "a configuration that is empty could name them")

@@ -75,9 +75,9 @@ func GetHeartbeatDetails(ctx context.Context, details ...any) error {
 	return activity.GetHeartbeatDetails(ctx, details...)
 }
 
-// Attempt is the number of the running attempt of the call, from 1, over all
-// workers; 1 outside a method, or where no policy governs it.
-func Attempt(ctx context.Context) int { return max(attempt.Number(ctx), 1) }
+// AttemptNumber returns the number of the running attempt of the call, from 1, over
+// all workers. It is 1 outside a method, and where no policy governs the method.
+func AttemptNumber(ctx context.Context) int { return max(attempt.Number(ctx), 1) }
 
 // GetMetricsHandler is the worker's metrics handler with the activity's tags;
 // one that drops everything in a call in this process.

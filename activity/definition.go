@@ -10,7 +10,7 @@ import (
 
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/chain"
-	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -133,28 +133,27 @@ func methodNames[S any]() []string {
 	return names
 }
 
-// Bind joins the definition and an implementation of it, for worker.Register
-// and testsuite.Register.
-func (d *Definition[S]) Bind(impl S) *hosting.Registration {
-	r := &hosting.Registration{Name: d.d.name, Impl: impl, Methods: d.d.hosted}
+// bind joins the definition and an implementation of it.
+func (d *Definition[S]) bind(impl any) *registration.Registration {
+	r := &registration.Registration{Name: d.d.name, Impl: impl, Methods: d.d.hosted}
 	if v := reflect.ValueOf(impl); !v.IsValid() || isNilable(v.Kind()) && v.IsNil() {
 		r.Err = fmt.Errorf("%s: its implementation is nil; want a %v", d.d.name, reflect.TypeFor[S]())
 	}
 	return r
 }
 
-func (d *definition) hosted() []*hosting.Method {
+func (d *definition) hosted() []*registration.Method {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	methods := make([]*hosting.Method, 0, len(d.methods))
+	methods := make([]*registration.Method, 0, len(d.methods))
 	for _, m := range d.methods {
 		methods = append(methods, m.hosted())
 	}
 	return methods
 }
 
-func (m *method) hosted() *hosting.Method {
-	return &hosting.Method{Spec: &m.spec, Function: m.function, Err: m.ready()}
+func (m *method) hosted() *registration.Method {
+	return &registration.Method{Spec: &m.spec, Function: m.function, Err: m.ready()}
 }
 
 func isNilable(k reflect.Kind) bool {
@@ -166,16 +165,16 @@ func isNilable(k reflect.Kind) bool {
 	}
 }
 
-// PolicySpec is what the engine needs of options for an activity that exists
-// already; package worker uses it.
-func PolicySpec(activityType string, options Options) (*attempt.Spec, error) {
+// policySpec returns what the engine needs of options for an activity that exists
+// already.
+func policySpec(activityType string, options Options) (*attempt.Spec, error) {
 	if err := checkName("activity type", activityType); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(options.checkForeignCaller(), checkConfigNames(options.RetryConfig, []string{activityType})); err != nil {
 		return nil, named(activityType, err)
 	}
-	m, err := newMethod(activityType, activityType, options, MethodOptions[None, None]{})
+	m, err := newMethod(activityType, activityType, options, MethodOptions[any, any]{})
 	if err != nil {
 		return nil, err
 	}

@@ -78,10 +78,15 @@ func TestMethodNamesWhatIsWrong(t *testing.T) {
 	require.EqualError(t, err, "Bot.Say: declared twice; each method needs a name of its own")
 	assert.Panics(t, func() { activity.Method(d, "Say", (*bot).Say, options) })
 
-	_, err = activity.NewFunc[string, string]("Plain", nil, activity.Options{}, options)
+	_, err = activity.NewMethod(d, "Tell", activity.NoOutput((*bot).Tell), activity.MethodOptions[string, activity.None]{}, activity.MethodOptions[string, activity.None]{})
+	require.EqualError(t, err, "Bot.Tell: options \"2 of them\": must be at most one")
+
+	_, err = activity.NewFunc[string, string]("Plain", nil)
 	require.EqualError(t, err, "Plain: its function is nil")
-	_, err = activity.NewFunc("Plain", plain, activity.Options{Retry: retrypolicy.Policy{NumRetries: -1}}, options)
+	_, err = activity.NewFunc("Plain", plain, activity.FuncOptions[string, string]{Retry: retrypolicy.Policy{NumRetries: -1}})
 	require.ErrorContains(t, err, "Plain: Retry.NumRetries -1")
+	_, err = activity.NewFunc("Plain", plain, activity.FuncOptions[string, string]{}, activity.FuncOptions[string, string]{})
+	require.EqualError(t, err, "Plain: options \"2 of them\": must be at most one")
 }
 
 func TestRenamedMethodKeepsItsActivityType(t *testing.T) {
@@ -95,7 +100,7 @@ func TestRenamedMethodKeepsItsActivityType(t *testing.T) {
 func TestSubmitNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	d := activity.Define[*bot]("Bot", activity.Options{})
-	h := activity.Method(d, "Say", (*bot).Say, activity.MethodOptions[string, string]{})
+	h := activity.Method(d, "Say", (*bot).Say)
 	_, err := h.Submit(t.Context(), nil, "x")
 	require.EqualError(t, err, "Bot.Say: AttemptTimeout and CallTimeout are both unset: Temporal needs one of them")
 	_, err = h.With(activity.CallOptions{CallTimeout: time.Second}).Submit(t.Context(), nil, "x")

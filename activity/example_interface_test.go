@@ -20,7 +20,7 @@ var (
 		Retry:       retrypolicy.Policy{NumRetries: 2},
 		CallTimeout: time.Minute,
 	})
-	Translate = activity.Method(translators, "Translate", Translator.Translate, activity.MethodOptions[string, string]{})
+	Translate = activity.Method(translators, "Translate", Translator.Translate)
 )
 
 // dictionary implements Translator, in the worker's program only.

@@ -30,8 +30,8 @@ func (f *Files) Count(_ context.Context, name string) (int, error) { return len(
 
 var (
 	files     = activity.Define[*Files]("Files", activity.Options{CallTimeout: time.Minute})
-	fetch     = activity.Method(files, "Fetch", (*Files).Fetch, activity.MethodOptions[string, int]{})
-	countFile = activity.Method(files, "Count", (*Files).Count, activity.MethodOptions[string, int]{})
+	fetch     = activity.Method(files, "Fetch", (*Files).Fetch)
+	countFile = activity.Method(files, "Count", (*Files).Count)
 )
 
 // FetchAndCount makes both calls on one worker, and starts over on another when

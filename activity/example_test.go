@@ -97,8 +97,7 @@ func ExampleMethod_fallback() {
 // Plain functions are methods too.
 func ExampleFunc() {
 	double := activity.Func("Double", func(_ context.Context, n int) (int, error) { return 2 * n, nil },
-		activity.Options{Retry: retrypolicy.Policy{NumRetries: 2}, CallTimeout: time.Minute},
-		activity.MethodOptions[int, int]{})
+		activity.FuncOptions[int, int]{Retry: retrypolicy.Policy{NumRetries: 2}, CallTimeout: time.Minute})
 	fmt.Println(double.Inline().Call(context.Background(), 21))
 	// Output: 42 <nil>
 }

@@ -20,10 +20,10 @@ type Handle[In, Out any] struct {
 	call CallOptions
 }
 
-// CallOptions refine single calls; see Handle.With. Zero fields change nothing.
+// CallOptions refine single calls; see [Handle.With]. Zero fields change nothing.
 //
-// NumRetries and AttemptTimeout need concurry's plugin where the call is made,
-// on the client or on the workflow's worker; without it the call is an error.
+// NumRetries and AttemptTimeout need concurry's plugin where a call through Temporal
+// is made, on the client or on the workflow's worker; without it the call is an error.
 // Replay does not need it: a plain workflow replayer reads histories of such calls.
 type CallOptions struct {
 	// ID identifies the activity: Submit makes one up otherwise, and refuses
@@ -52,6 +52,16 @@ func (h Handle[In, Out]) With(o CallOptions) Handle[In, Out] {
 	return h
 }
 
+// With returns the method for calls with other options; see [Handle.With].
+func (h *MethodHandle[S, In, Out]) With(o CallOptions) *MethodHandle[S, In, Out] {
+	return &MethodHandle[S, In, Out]{Handle: h.Handle.With(o), body: h.body}
+}
+
+// With returns the function for calls with other options; see [Handle.With].
+func (h *FuncHandle[In, Out]) With(o CallOptions) *FuncHandle[In, Out] {
+	return &FuncHandle[In, Out]{Handle: h.Handle.With(o), body: h.body}
+}
+
 // ActivityType is the name under which Temporal knows the method.
 func (h Handle[In, Out]) ActivityType() string { return h.m.activityType }
 
@@ -64,25 +74,34 @@ type plan struct {
 	taskQueue   string
 }
 
+// refined returns the method with the call's options applied.
+func (h Handle[In, Out]) refined() (*method, error) {
+	c := h.call
+	if c.NumRetries == nil && c.AttemptTimeout == 0 && c.CallTimeout == 0 {
+		return h.m, nil
+	}
+	m := *h.m
+	if c.NumRetries != nil {
+		m.options.Retry.NumRetries = *c.NumRetries
+	}
+	if c.AttemptTimeout != 0 {
+		m.options.AttemptTimeout = c.AttemptTimeout
+	}
+	if c.CallTimeout != 0 {
+		m.options.CallTimeout = c.CallTimeout
+	}
+	if err := m.options.check(); err != nil {
+		return nil, named(m.activityType, err)
+	}
+	m.spec.Retry = m.options.Retry
+	m.spec.AttemptTimeout, m.spec.CallTimeout = m.options.AttemptTimeout, m.options.CallTimeout
+	return &m, nil
+}
+
 func (h Handle[In, Out]) plan(inSession bool) (*plan, error) {
-	m := h.m
-	if c := h.call; c.NumRetries != nil || c.AttemptTimeout != 0 || c.CallTimeout != 0 {
-		changed := *m
-		if c.NumRetries != nil {
-			changed.options.Retry.NumRetries = *c.NumRetries
-		}
-		if c.AttemptTimeout != 0 {
-			changed.options.AttemptTimeout = c.AttemptTimeout
-		}
-		if c.CallTimeout != 0 {
-			changed.options.CallTimeout = c.CallTimeout
-		}
-		if err := changed.options.check(); err != nil {
-			return nil, named(m.activityType, err)
-		}
-		changed.spec.Retry = changed.options.Retry
-		changed.spec.AttemptTimeout, changed.spec.CallTimeout = changed.options.AttemptTimeout, changed.options.CallTimeout
-		m = &changed
+	m, err := h.refined()
+	if err != nil {
+		return nil, err
 	}
 	if err := m.ready(); err != nil {
 		return nil, err
@@ -95,7 +114,6 @@ func (h Handle[In, Out]) plan(inSession bool) (*plan, error) {
 	if err := m.checkScope(inSession); err != nil {
 		return nil, named(m.activityType, err)
 	}
-	var err error
 	p.header, err = m.spec.Header()
 	if err != nil {
 		return nil, named(m.activityType, err)

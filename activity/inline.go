@@ -2,7 +2,6 @@ package activity
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -13,21 +12,23 @@ import (
 
 // Inline is a method that runs in this process, under its whole policy, without
 // any server: concurry's sync mode. Waits are slept by the calling goroutine.
-// Arguments are passed as Go passes them, not copied. Immutable and safe for
-// concurrent use; one serves any number of calls.
-type Inline[S, In, Out any] struct {
-	impl  S
-	body  func(S, context.Context, In) (Out, error)
-	spec  *attempt.Spec
-	clock *attempt.Clock
-	open  func(d *limits.Declaration) (limits.Sets, error) // nil for the sets of this process
-	// guarded and pack are once and package function pack, for attempt.Loop:
-	// made here, since making them for a call would allocate.
+// Arguments are passed as Go passes them, not copied. It is made by
+// [MethodHandle.Inline] and [FuncHandle.Inline], immutable and safe for concurrent
+// use; one serves any number of calls.
+type Inline[In, Out any] struct {
+	// call is Call. It knows the body's receiver, which Inline's type does not.
+	call func(ctx context.Context, in In) (Out, error)
+	// first makes call: a first attempt without a loop around it, which is most
+	// calls' only one.
+	first func(*Inline[In, Out]) func(context.Context, In) (Out, error)
+	// guarded is the body of an attempt, whose panic is an error; pack is function
+	// pack. Both are for attempt.Loop, and made here, since making them for a call
+	// would allocate.
 	guarded func(context.Context, In) (Out, error)
 	pack    func(In) []any
-	// plain tells that a success needs nothing before it and nothing after;
-	// where it is false body is skip, and guarded has the real one.
-	plain bool
+	spec    *attempt.Spec
+	clock   *attempt.Clock
+	open    func(d *limits.Declaration) (limits.Sets, error) // nil for the sets of this process
 }
 
 // Clock is time and chance of calls in this process, for tests. Zero fields
@@ -64,108 +65,134 @@ func (c *Clock) open(d *limits.Declaration) (limits.Sets, error) {
 	return keyed, err
 }
 
-// Inline binds the method to an implementation in this process.
-func (h *MethodHandle[S, In, Out]) Inline(impl S) *Inline[S, In, Out] {
-	return newInline(h.m, impl, h.body)
+// Inline binds the method to an implementation in this process. Of the options
+// of With, NumRetries and the timeouts hold; the others mean nothing without a
+// server.
+func (h *MethodHandle[S, In, Out]) Inline(impl S) *Inline[In, Out] {
+	return newInline(h.Handle, impl, h.body)
 }
 
-// Inline runs the function in this process.
-func (h *FuncHandle[In, Out]) Inline() *Inline[func(context.Context, In) (Out, error), In, Out] {
-	return newInline(h.m, h.body, func(body func(context.Context, In) (Out, error), ctx context.Context, in In) (Out, error) {
+// Inline runs the function in this process; see [MethodHandle.Inline].
+func (h *FuncHandle[In, Out]) Inline() *Inline[In, Out] {
+	return newInline(h.Handle, h.body, func(body func(context.Context, In) (Out, error), ctx context.Context, in In) (Out, error) {
 		return body(ctx, in)
 	})
 }
 
-func newInline[S, In, Out any](m *method, impl S, body func(S, context.Context, In) (Out, error)) *Inline[S, In, Out] {
-	s := &m.spec
-	i := &Inline[S, In, Out]{
-		impl: impl, body: body, spec: s, clock: realClock(), pack: pack[In],
-		plain: s.Plain(),
+func newInline[S, In, Out any](h Handle[In, Out], impl S, body func(S, context.Context, In) (Out, error)) *Inline[In, Out] {
+	m, err := h.refined()
+	if err != nil {
+		i := &Inline[In, Out]{spec: &h.m.spec, first: refusing[In, Out](err)}
+		return i.bound()
 	}
-	i.guarded = i.once
-	if i.plain {
-		return i
+	i := &Inline[In, Out]{spec: &m.spec, clock: realClock(), pack: pack[In]}
+	i.guarded = func(ctx context.Context, in In) (out Out, err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				attempt.Panicked(r, &err)
+			}
+		}()
+		return body(impl, ctx, in)
 	}
-	asking := *i
-	asking.body = skip[S, In, Out]
-	return &asking
+	i.first = (*Inline[In, Out]).whole
+	if m.spec.Plain() {
+		i.first = shortcut(impl, body)
+	}
+	return i.bound()
 }
 
-var errSkipped = errors.New("no attempt yet")
+func (i *Inline[In, Out]) bound() *Inline[In, Out] {
+	i.call = i.first(i)
+	return i
+}
 
-// skip stands where a first attempt has to be the loop's.
-func skip[S, In, Out any](S, context.Context, In) (out Out, err error) { return out, errSkipped }
+// refusing makes calls that fail with err.
+func refusing[In, Out any](err error) func(*Inline[In, Out]) func(context.Context, In) (Out, error) {
+	return func(*Inline[In, Out]) func(context.Context, In) (Out, error) {
+		return func(context.Context, In) (out Out, _ error) { return out, err }
+	}
+}
+
+// whole makes calls that need something before their first attempt, or after it.
+func (i *Inline[In, Out]) whole() func(context.Context, In) (Out, error) {
+	return func(ctx context.Context, in In) (out Out, err error) {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
+		return i.loop(in).Run(ctx, nil)
+	}
+}
+
+// shortcut makes calls whose success needs nothing before it and nothing after. It
+// is one function, so that a success costs a few nanoseconds beside the body.
+func shortcut[S, In, Out any](impl S, body func(S, context.Context, In) (Out, error)) func(*Inline[In, Out]) func(context.Context, In) (Out, error) {
+	return func(i *Inline[In, Out]) func(context.Context, In) (Out, error) {
+		return func(ctx context.Context, in In) (out Out, err error) {
+			if ctx.Done() != nil {
+				return i.within(ctx, in)
+			}
+			returned := false
+			defer func() {
+				if returned {
+					return
+				}
+				if r := recover(); r != nil {
+					attempt.Panicked(r, &err)
+					out, err = i.loop(in).Run(ctx, err)
+				}
+			}()
+			out, err = body(impl, ctx, in)
+			returned = true
+			if err == nil {
+				return out, nil
+			}
+			return i.loop(in).Run(ctx, err)
+		}
+	}
+}
+
+// within is a call by shortcut whose context may have ended, or be of another
+// call's attempt: those, too, have a Done channel.
+func (i *Inline[In, Out]) within(ctx context.Context, in In) (out Out, err error) {
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
+	if out, err = i.guarded(attempt.Nested(ctx), in); err == nil {
+		return out, nil
+	}
+	return i.loop(in).Run(ctx, err)
+}
 
 var realClock = sync.OnceValue(func() *attempt.Clock { //nolint:gochecknoglobals // constant
 	c := attempt.Clock{}.WithDefaults()
 	return &c
 })
 
-// WithClock is i with another clock, for tests.
-func (i *Inline[S, In, Out]) WithClock(c *Clock) *Inline[S, In, Out] {
+// WithClock returns i with another clock, for tests.
+func (i *Inline[In, Out]) WithClock(c *Clock) *Inline[In, Out] {
 	clock := attempt.Clock{Now: c.Now, Sleep: c.Sleep, Random: c.Random}.WithDefaults()
 	changed := *i
 	changed.clock, changed.open = &clock, c.open
-	return &changed
+	return changed.bound()
 }
 
 // Call runs the method and waits for its end. With a ctx that has ended nothing is
 // begun. Errors are the method's own, in a *retrypolicy.StopError that says why
 // there was no further attempt, a *validation.RetryValidationError, or the
 // context's.
-func (i *Inline[S, In, Out]) Call(ctx context.Context, in In) (Out, error) {
-	if ctx.Done() != nil {
-		return i.callWithin(ctx, in)
-	}
-	// No branch for what is not plain: it would cost a fifth of the time.
-	out, err := i.once(ctx, in)
-	if err == nil {
-		return out, nil
-	}
-	return i.loop(ctx, in, err)
-}
-
-// callWithin is Call with a context that may have ended, or be of another call's
-// attempt: those, too, have a Done channel.
-func (i *Inline[S, In, Out]) callWithin(ctx context.Context, in In) (Out, error) {
-	if err := ctx.Err(); err != nil {
-		var zero Out
-		return zero, err
-	}
-	out, err := i.once(attempt.Nested(ctx), in)
-	if err == nil {
-		return out, nil
-	}
-	return i.loop(ctx, in, err)
-}
-
-// once runs the body; a panic is an error. Its deferred function captures err
-// alone, which is what makes a success cost a few nanoseconds.
-func (i *Inline[S, In, Out]) once(ctx context.Context, in In) (out Out, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			attempt.Panicked(r, &err)
-		}
-	}()
-	return i.body(i.impl, ctx, in)
-}
+func (i *Inline[In, Out]) Call(ctx context.Context, in In) (Out, error) { return i.call(ctx, in) }
 
 // callApart is Call on a goroutine that is not the caller's: a body that ends its
 // goroutine, as a test's FailNow does, is an attempt that failed.
-func (i *Inline[S, In, Out]) callApart(ctx context.Context, in In) (Out, error) {
-	l := i.newLoop(in)
+func (i *Inline[In, Out]) callApart(ctx context.Context, in In) (Out, error) {
+	if i.guarded == nil {
+		return i.call(ctx, in) // its error
+	}
+	l := i.loop(in)
 	l.Apart = true
 	return l.Run(ctx, nil)
 }
 
-// loop runs the call; failed is the error of a first attempt that is over.
-func (i *Inline[S, In, Out]) loop(ctx context.Context, in In, failed error) (Out, error) {
-	if !i.plain {
-		failed = nil // it is skip's
-	}
-	return i.newLoop(in).Run(ctx, failed)
-}
-
-func (i *Inline[S, In, Out]) newLoop(in In) *attempt.Loop[In, Out] {
+func (i *Inline[In, Out]) loop(in In) *attempt.Loop[In, Out] {
 	return &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: i.pack, Body: i.guarded, Open: i.open}
 }

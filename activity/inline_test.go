@@ -17,15 +17,15 @@ func TestCallsOnOneClockShareDeclaredLimits(t *testing.T) {
 	t.Parallel()
 	declared := limits.PerWorker(limits.Rate("requests", 1, time.Second))
 	limited := func(name string) *activity.FuncHandle[int, int] {
-		return activity.Func(name, func(_ context.Context, n int) (int, error) { return n, nil }, activity.Options{
+		return activity.Func(name, func(_ context.Context, n int) (int, error) { return n, nil }, activity.FuncOptions[int, int]{
 			Limits: declared, Requires: limits.Units{"requests": 1},
-		}, activity.MethodOptions[int, int]{})
+		})
 	}
 	clock := testsuite.NewClock()
 	begin := clock.Now()
 	read, write := limited("Read").Inline().WithClock(clock.Clock()), limited("Write").Inline().WithClock(clock.Clock())
 	for n := range 3 {
-		for _, i := range []*activity.Inline[func(context.Context, int) (int, error), int, int]{read, write} {
+		for _, i := range []*activity.Inline[int, int]{read, write} {
 			_, err := i.Call(t.Context(), n)
 			require.NoError(t, err)
 		}

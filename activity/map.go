@@ -249,7 +249,7 @@ func (h Handle[In, Out]) SubmitMap(ctx context.Context, c client.Client, ins []I
 }
 
 // Map calls the method with every input in this process; see Handle.Map.
-func (i *Inline[S, In, Out]) Map(ctx context.Context, ins []In, options ...MapOption) ([]Out, error) {
+func (i *Inline[In, Out]) Map(ctx context.Context, ins []In, options ...MapOption) ([]Out, error) {
 	m, err := newMapping(i.spec.Method, len(ins), options)
 	if err != nil {
 		return nil, err

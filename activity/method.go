@@ -15,8 +15,8 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/concurry-go/concurry/internal/attempt"
-	"github.com/concurry-go/concurry/internal/hosting"
 	"github.com/concurry-go/concurry/internal/limitengine"
+	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -38,9 +38,10 @@ type FuncHandle[In, Out any] struct {
 
 // Method declares a method of a definition: name is the method's, fn the
 // method itself, as in (*LLM).Generate. Temporal knows it as
-// "Definition.Name". Method panics where NewMethod returns an error.
-func Method[S, In, Out any](d *Definition[S], name string, fn func(S, context.Context, In) (Out, error), options MethodOptions[In, Out]) *MethodHandle[S, In, Out] {
-	h, err := NewMethod(d, name, fn, options)
+// "Definition.Name". At most one options value may be given. Method panics where
+// NewMethod returns an error.
+func Method[S, In, Out any](d *Definition[S], name string, fn func(S, context.Context, In) (Out, error), options ...MethodOptions[In, Out]) *MethodHandle[S, In, Out] {
+	h, err := NewMethod(d, name, fn, options...)
 	if err != nil {
 		panic(err)
 	}
@@ -49,7 +50,7 @@ func Method[S, In, Out any](d *Definition[S], name string, fn func(S, context.Co
 
 // NewMethod declares a method of a definition. The error names what is wrong:
 // a name that is none of S's methods, one declared twice, a bad option.
-func NewMethod[S, In, Out any](d *Definition[S], name string, fn func(S, context.Context, In) (Out, error), options MethodOptions[In, Out]) (*MethodHandle[S, In, Out], error) {
+func NewMethod[S, In, Out any](d *Definition[S], name string, fn func(S, context.Context, In) (Out, error), options ...MethodOptions[In, Out]) (*MethodHandle[S, In, Out], error) {
 	if d == nil {
 		return nil, fmt.Errorf("method name %q: its definition is nil", name)
 	}
@@ -62,7 +63,11 @@ func NewMethod[S, In, Out any](d *Definition[S], name string, fn func(S, context
 	if other := methodOf(fn); other != "" && other != name {
 		return nil, fmt.Errorf("%s: method name %q: its function is the method %s", d.d.name, name, other)
 	}
-	m, err := newMethod(d.d.name+"."+name, name, d.d.options, options)
+	own, err := atMostOne(options)
+	if err != nil {
+		return nil, named(d.d.name+"."+name, err)
+	}
+	m, err := newMethod(d.d.name+"."+name, name, d.d.options, own)
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +97,10 @@ func methodOf[S, In, Out any](fn func(S, context.Context, In) (Out, error)) stri
 	return name
 }
 
-// Func declares a plain function, which Temporal knows as name. It panics
-// where NewFunc returns an error.
-func Func[In, Out any](name string, fn func(context.Context, In) (Out, error), options Options, own MethodOptions[In, Out]) *FuncHandle[In, Out] {
-	h, err := NewFunc(name, fn, options, own)
+// Func declares a plain function, which Temporal knows as name. At most one options
+// value may be given. It panics where NewFunc returns an error.
+func Func[In, Out any](name string, fn func(context.Context, In) (Out, error), options ...FuncOptions[In, Out]) *FuncHandle[In, Out] {
+	h, err := NewFunc(name, fn, options...)
 	if err != nil {
 		panic(err)
 	}
@@ -103,13 +108,18 @@ func Func[In, Out any](name string, fn func(context.Context, In) (Out, error), o
 }
 
 // NewFunc declares a plain function. The error names what is wrong.
-func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error), options Options, own MethodOptions[In, Out]) (*FuncHandle[In, Out], error) {
+func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error), all ...FuncOptions[In, Out]) (*FuncHandle[In, Out], error) {
 	if err := checkName("function name", name); err != nil {
 		return nil, err
 	}
 	if fn == nil {
 		return nil, fmt.Errorf("%s: its function is nil", name)
 	}
+	only, err := atMostOne(all)
+	if err != nil {
+		return nil, named(name, err)
+	}
+	options, own := only.split()
 	if err := errors.Join(options.check(), checkConfigNames(options.RetryConfig, []string{name})); err != nil {
 		return nil, named(name, err)
 	}
@@ -121,10 +131,22 @@ func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error)
 	return &FuncHandle[In, Out]{Handle: Handle[In, Out]{m: m}, body: fn}, nil
 }
 
-// Bind makes the function registrable; see Definition.Bind.
-func (h *FuncHandle[In, Out]) Bind() *hosting.Registration {
-	return &hosting.Registration{Name: h.m.activityType, Methods: func() []*hosting.Method {
-		return []*hosting.Method{h.m.hosted()}
+// atMostOne returns the options that were given, or the zero value.
+func atMostOne[O any](options []O) (only O, err error) {
+	switch len(options) {
+	case 0:
+		return only, nil
+	case 1:
+		return options[0], nil
+	default:
+		return only, &retrypolicy.FieldError{Field: "options", Value: fmt.Sprintf("%d of them", len(options)), Allowed: "must be at most one"}
+	}
+}
+
+// bind makes the function registrable.
+func (h *FuncHandle[In, Out]) bind(any) *registration.Registration {
+	return &registration.Registration{Name: h.m.activityType, Methods: func() []*registration.Method {
+		return []*registration.Method{h.m.hosted()}
 	}}
 }
 

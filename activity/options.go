@@ -129,6 +129,51 @@ type MethodOptions[In, Out any] struct {
 	ActivityType string
 }
 
+// FuncOptions are the options of a plain function: a definition's and a method's in
+// one. Each field means what it means there.
+type FuncOptions[In, Out any] struct {
+	// Retry is what is retried, and when; see [Options].
+	Retry retrypolicy.Policy
+	// AttemptTimeout bounds one attempt, CallTimeout the call; HeartbeatTimeout
+	// is how long Temporal waits for a heartbeat; see [Options].
+	AttemptTimeout, CallTimeout, HeartbeatTimeout time.Duration
+	// ForeignWorkers is true if workers without this package serve the function;
+	// see [Options].
+	ForeignWorkers bool
+	// RetryUntil are the validators a result must pass; see [MethodOptions].
+	RetryUntil []validation.Validator[Out]
+	// RetryConfig tunes Retry from outside, by the function's name, or AllMethods.
+	// NamedFilters and NamedValidators are what it can name. See [Options] and
+	// [MethodOptions].
+	RetryConfig     retrypolicy.Configs
+	NamedFilters    map[string]retrypolicy.Filter
+	NamedValidators map[string]validation.Validator[Out]
+	// Observers are called after every attempt; see [Options].
+	Observers []retrypolicy.Observer
+	// Limits bound the function's calls; Requires and RequiresOf are the units of
+	// an attempt, LimitKey chooses one of several sets. See [Options] and
+	// [MethodOptions].
+	Limits     limits.Source
+	Requires   limits.Units
+	RequiresOf func(In) limits.Units
+	LimitKey   func(In) string
+	// TaskQueue is where workers of the function poll; see [Options].
+	TaskQueue string
+	// JournalBytes bounds the refused results a call carries along; see [Options].
+	JournalBytes int
+}
+
+// split returns the options as those of a definition and of its method.
+func (o *FuncOptions[In, Out]) split() (Options, MethodOptions[In, Out]) {
+	return Options{
+			Retry: o.Retry, AttemptTimeout: o.AttemptTimeout, CallTimeout: o.CallTimeout, HeartbeatTimeout: o.HeartbeatTimeout,
+			ForeignWorkers: o.ForeignWorkers, RetryConfig: o.RetryConfig, NamedFilters: o.NamedFilters, Observers: o.Observers,
+			Limits: o.Limits, Requires: o.Requires, TaskQueue: o.TaskQueue, JournalBytes: o.JournalBytes,
+		}, MethodOptions[In, Out]{
+			RetryUntil: o.RetryUntil, NamedValidators: o.NamedValidators, RequiresOf: o.RequiresOf, LimitKey: o.LimitKey,
+		}
+}
+
 func (o *Options) check() error {
 	var errs []error
 	if err := o.Retry.Check(); err != nil {

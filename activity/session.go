@@ -18,9 +18,9 @@ import (
 const (
 	// DefaultSessionTimeout is how long a session may last by default.
 	DefaultSessionTimeout = time.Hour
-	// DefaultSessionCreation is how long it may take by default to find a
+	// DefaultSessionCreationTimeout is how long it may take by default to find a
 	// worker for a session.
-	DefaultSessionCreation = time.Minute
+	DefaultSessionCreationTimeout = time.Minute
 )
 
 // SessionOptions are those of a session; see InSession. Negative durations are an
@@ -32,7 +32,7 @@ type SessionOptions struct {
 	// Timeout bounds the session. Zero means DefaultSessionTimeout.
 	Timeout time.Duration
 	// CreationTimeout bounds the wait for a worker that has a session free.
-	// Zero means DefaultSessionCreation.
+	// Zero means DefaultSessionCreationTimeout.
 	CreationTimeout time.Duration
 	// HeartbeatTimeout is after what silence the session's worker is given up.
 	// Zero means Temporal's default, 20 seconds.
@@ -81,7 +81,7 @@ func InSession(ctx workflow.Context, o SessionOptions, do func(ctx workflow.Cont
 		ctx = workflow.WithTaskQueue(ctx, o.TaskQueue)
 	}
 	o.Timeout = cmp.Or(o.Timeout, DefaultSessionTimeout)
-	o.CreationTimeout = cmp.Or(o.CreationTimeout, DefaultSessionCreation)
+	o.CreationTimeout = cmp.Or(o.CreationTimeout, DefaultSessionCreationTimeout)
 	o.HeartbeatTimeout = cmp.Or(o.HeartbeatTimeout, sdkHeartbeat)
 	s := &openSession{outer: ctx, options: o}
 	session, err := workflow.CreateSession(attempt.WithSession(ctx, &s.session), &workflow.SessionOptions{

@@ -52,6 +52,32 @@ func Three[S, A, B, C, Out any](fn func(S, context.Context, A, B, C) (Out, error
 	return func(s S, ctx context.Context, in Args3[A, B, C]) (Out, error) { return fn(s, ctx, in.A, in.B, in.C) }
 }
 
+// NoInputFunc adapts a function without arguments, for [Func].
+func NoInputFunc[Out any](fn func(context.Context) (Out, error)) func(context.Context, None) (Out, error) {
+	return func(ctx context.Context, _ None) (Out, error) { return fn(ctx) }
+}
+
+// NoOutputFunc adapts a function that returns an error only.
+func NoOutputFunc[In any](fn func(context.Context, In) error) func(context.Context, In) (None, error) {
+	return func(ctx context.Context, in In) (None, error) { return None{}, fn(ctx, in) }
+}
+
+// ErrorOnlyFunc adapts a function without arguments that returns an error only.
+func ErrorOnlyFunc(fn func(context.Context) error) func(context.Context, None) (None, error) {
+	return func(ctx context.Context, _ None) (None, error) { return None{}, fn(ctx) }
+}
+
+// TwoFunc adapts a function with two arguments. Temporal sees two, callers give an
+// Args2.
+func TwoFunc[A, B, Out any](fn func(context.Context, A, B) (Out, error)) func(context.Context, Args2[A, B]) (Out, error) {
+	return func(ctx context.Context, in Args2[A, B]) (Out, error) { return fn(ctx, in.A, in.B) }
+}
+
+// ThreeFunc adapts a function with three arguments.
+func ThreeFunc[A, B, C, Out any](fn func(context.Context, A, B, C) (Out, error)) func(context.Context, Args3[A, B, C]) (Out, error) {
+	return func(ctx context.Context, in Args3[A, B, C]) (Out, error) { return fn(ctx, in.A, in.B, in.C) }
+}
+
 // several is implemented by the inputs above, which are not one argument.
 type several interface {
 	pack() []any

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/serverfeatures"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -76,6 +77,9 @@ func (h Handle[In, Out]) Submit(ctx context.Context, c client.Client, in In) (*C
 	return &Call[Out]{client: c, id: s.id, runID: runID, activityType: p.activityType, standalone: standalone}, nil
 }
 
+// withoutStandalone are the clients whose server does not run standalone activities.
+var withoutStandalone serverfeatures.Clients
+
 // submission is one call on its way to the server.
 type submission struct {
 	*plan
@@ -85,16 +89,20 @@ type submission struct {
 }
 
 func (s *submission) start(ctx context.Context) (runID string, standalone bool, err error) {
-	lacking := withoutStandalone.get(s.client)
+	lacking := withoutStandalone.Get(s.client)
 	if lacking == nil {
 		runID, err = s.startActivity(ctx)
 		if !isUnimplemented(err) {
 			return runID, true, s.explain(err)
 		}
-		lacking = withoutStandalone.add(s.client)
+		lacking = withoutStandalone.Add(s.client)
 	}
-	if err := lacking.canRunWorkflows(ctx, s.client, s.taskQueue); err != nil {
+	switch can, err := lacking.CanRunWorkflows(ctx, s.client, s.taskQueue); {
+	case err != nil:
 		return "", false, err
+	case !can: // nobody would ever take the workflow up
+		return "", false, fmt.Errorf("%w, and the workers of task queue %q run activities only: run one there with workflows enabled "+
+			"(worker.Options.DisableWorkflowWorker false), whose plugin has the workflow that submitted calls need instead", ErrStandaloneUnsupported, s.taskQueue)
 	}
 	runID, err = s.startWorkflow(ctx)
 	return runID, false, s.explain(err)

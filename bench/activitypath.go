@@ -16,7 +16,7 @@ import (
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
-	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -75,13 +75,13 @@ func activityRow(options activity.Options) func(context.Context, *effort) (*resu
 		defer debug.SetGCPercent(debug.SetGCPercent(collectorPercent))
 		s := &service{}
 		d := activity.Define[*service]("Bench", options)
-		activity.Method(d, "Do", (*service).Do, activity.MethodOptions[int, int]{})
+		activity.Method(d, "Do", (*service).Do)
 		tuner, err := sdkworker.NewFixedSizeTuner(sdkworker.FixedSizeTunerOptions{})
 		if err != nil {
 			return nil, err
 		}
 		host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults(), Tuner: slots.NewTuner(tuner, slots.Options{})}
-		if err := hosting.Apply([]*hosting.Registration{d.Bind(s)}, discard{}, host); err != nil {
+		if err := registration.Apply([]*registration.Registration{registration.Bind(d, s)}, discard{}, host); err != nil {
 			return nil, err
 		}
 		r := &result{}

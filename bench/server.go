@@ -87,7 +87,7 @@ type side struct {
 func sides(p retrypolicy.Policy) []*side {
 	engine, own := &side{name: ours, body: &flaky{}}, &side{name: raw, body: &flaky{}}
 	d := activity.Define[*flaky]("Bench", activity.Options{Retry: p, CallTimeout: perCall, HeartbeatTimeout: perTry})
-	do := activity.Method(d, "Do", (*flaky).Do, activity.MethodOptions[int, int]{})
+	do := activity.Method(d, "Do", (*flaky).Do)
 	engine.register = func(w *worker.Worker) { worker.Register(w, d, engine.body) }
 	engine.execute = func(ctx workflow.Context) error {
 		_, err := do.Execute(ctx, 7).Get(ctx)

@@ -102,7 +102,7 @@ func peers(s *service, retries int) []peer {
 	d := activity.Define[*service]("Bench", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: retries, Wait: retrypolicy.NoWait},
 	})
-	inline := activity.Method(d, "Do", (*service).Do, activity.MethodOptions[int, int]{}).Inline(s)
+	inline := activity.Method(d, "Do", (*service).Do).Inline(s)
 
 	retrier := avast.NewWithData[int](avast.Attempts(most+1), avast.Delay(0), avast.MaxJitter(0),
 		avast.DelayType(avast.FixedDelay), avast.LastErrorOnly(true), avast.Context(ctx))

@@ -59,7 +59,7 @@ func Example_simpleRetryConfiguration() {
 		},
 		CallTimeout: time.Minute,
 	})
-	fetchData := activity.Method(api, "FetchData", (*API).FetchData, activity.MethodOptions[int, string]{})
+	fetchData := activity.Method(api, "FetchData", (*API).FetchData)
 
 	worker := &API{Endpoint: "https://api.example.com", failures: []error{refused(), io.ErrUnexpectedEOF}}
 	result, err := fetchData.Inline(worker).WithClock(testsuite.NewClock().Clock()).Call(context.Background(), 123)
@@ -130,7 +130,7 @@ func Example_fullJitter() {
 // fetch calls FetchData under a policy.
 func fetch(p retrypolicy.Policy, failures ...error) {
 	api := activity.Define[*API]("API", activity.Options{Retry: p, CallTimeout: time.Hour})
-	fetchData := activity.Method(api, "FetchData", (*API).FetchData, activity.MethodOptions[int, string]{})
+	fetchData := activity.Method(api, "FetchData", (*API).FetchData)
 	worker := &API{Endpoint: "ok", failures: failures}
 	result, err := fetchData.Inline(worker).WithClock(testsuite.NewClock().Clock()).Call(context.Background(), 7)
 	fmt.Println(result, err)

@@ -39,7 +39,7 @@ func Example_resourceLimits() {
 		CallTimeout: time.Minute,
 		Limits:      limits.PerWorker(limits.Resource("connections", 5)),
 	})
-	query := activity.Method(databases, "Query", (*DatabaseWorker).Query, activity.MethodOptions[string, []string]{})
+	query := activity.Method(databases, "Query", (*DatabaseWorker).Query)
 	// With Requires: limits.Units{"connections": 1} in the options the engine
 	// acquires them before each attempt, and the method has nothing to do.
 
@@ -58,12 +58,12 @@ func Example_rateLimits() {
 			return "", refused() // every other request fails
 		}
 		return "answer of " + endpoint, nil
-	}, activity.Options{
+	}, activity.FuncOptions[string, string]{
 		Retry:       retrypolicy.Policy{NumRetries: 5, Backoff: retrypolicy.Exponential, Wait: time.Millisecond},
 		CallTimeout: time.Hour,
 		Limits:      limits.PerWorker(limits.Rate("requests", 100, time.Minute)),
 		Requires:    limits.Units{"requests": 1},
-	}, activity.MethodOptions[string, string]{})
+	})
 
 	api := call.Inline().WithClock(clock.Clock())
 	for range 120 {
@@ -84,11 +84,11 @@ func Example_callLimits() {
 			return 0, refused()
 		}
 		return attempts, nil
-	}, activity.Options{
+	}, activity.FuncOptions[int, int]{
 		Retry:       retrypolicy.Policy{NumRetries: 3, Wait: retrypolicy.NoWait},
 		CallTimeout: time.Minute,
 		Limits:      limits.PerWorker(limits.Calls(10, time.Second)),
-	}, activity.MethodOptions[int, int]{})
+	})
 
 	server := ping.Inline().WithClock(clock.Clock())
 	for range 30 {

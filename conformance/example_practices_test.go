@@ -72,7 +72,7 @@ func Example_timeouts() {
 		CallTimeout:    30 * time.Second,
 		TaskQueue:      "api",
 	})
-	fetchData := activity.Method(api, "FetchData", (*API).FetchData, activity.MethodOptions[int, string]{})
+	fetchData := activity.Method(api, "FetchData", (*API).FetchData)
 
 	get := func(call *activity.Call[string]) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -102,7 +102,7 @@ func Example_logging() {
 		CallTimeout: time.Minute,
 		Observers:   []retrypolicy.Observer{retrypolicy.LogTo(logger)},
 	})
-	fetchData := activity.Method(api, "FetchData", (*API).FetchData, activity.MethodOptions[int, string]{})
+	fetchData := activity.Method(api, "FetchData", (*API).FetchData)
 	_, _ = fetchData.Inline(&API{failures: []error{refused()}}).WithClock(testsuite.NewClock().Clock()).Call(context.Background(), 1)
 	// Output:
 	// failed: dial tcp: connection refused
@@ -156,7 +156,7 @@ func Example_retryValidationErrorFields() {
 		fmt.Printf("validation errors: %q\n", rve.ValidationErrors)
 		fmt.Println("method:", rve.MethodName)
 		for _, o := range rve.Outcomes {
-			fmt.Println("attempt", o.Attempt, "was", o.Verdict)
+			fmt.Println("attempt", o.Number, "was", o.Verdict)
 		}
 	}
 	// Output:

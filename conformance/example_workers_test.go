@@ -29,7 +29,7 @@ func Example_customWorker() {
 		Retry:       retrypolicy.Policy{NumRetries: 3, Backoff: retrypolicy.Exponential},
 		CallTimeout: time.Minute,
 	})
-	process := activity.Method(processor, "Process", (*DataProcessor).Process, activity.MethodOptions[int, int]{})
+	process := activity.Method(processor, "Process", (*DataProcessor).Process)
 	result, err := process.Inline(&DataProcessor{Multiplier: 10}).WithClock(testsuite.NewClock().Clock()).Call(context.Background(), 5)
 	fmt.Println(result, err)
 	// Output: 50 <nil>
@@ -63,11 +63,11 @@ func Example_tasks() {
 			return 0, refused() // each input fails once
 		}
 		return 2 * x, nil
-	}, activity.Options{
+	}, activity.FuncOptions[int, int]{
 		TaskQueue:   "tasks",
 		Retry:       retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond},
 		CallTimeout: time.Minute,
-	}, activity.MethodOptions[int, int]{})
+	})
 
 	w := worker.New(c, "tasks", worker.Options{})
 	worker.RegisterFunc(w, double)
@@ -95,7 +95,7 @@ var fetcher = activity.Define[*Fetcher]("Fetcher", activity.Options{
 	CallTimeout: time.Minute,
 })
 
-var fetchPage = activity.Method(fetcher, "Fetch", (*Fetcher).Fetch, activity.MethodOptions[string, string]{})
+var fetchPage = activity.Method(fetcher, "Fetch", (*Fetcher).Fetch)
 
 // Fetcher fails once for each URL.
 type Fetcher struct {

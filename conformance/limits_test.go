@@ -153,7 +153,7 @@ func TestCallLimitsWithRetry(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			done := 0
 			ping := activity.Func("Ping", func(context.Context, int) (int, error) { done++; return 0, nil },
-				activity.Options{Limits: limits.PerSessionOrWorker(limits.Calls(10, time.Second))}, activity.MethodOptions[int, int]{})
+				activity.FuncOptions[int, int]{Limits: limits.PerSessionOrWorker(limits.Calls(10, time.Second))})
 			begin := time.Now()
 			inline := ping.Inline()
 			for range 25 {

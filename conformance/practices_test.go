@@ -24,11 +24,11 @@ import (
 func TestNoOverheadWhenDisabled(t *testing.T) { //nolint:paralleltest // allocations are those of the whole process
 	alone(t, "Retry Overhead", "no overhead when disabled", "no policy: the engine is not in the path; `bench` row activity-no-policy", func(t *testing.T) {
 		d := activity.Define[*Model]("Model", activity.Options{})
-		ask := activity.Method(d, "Ask", (*Model).Ask, activity.MethodOptions[string, Reply]{})
+		ask := activity.Method(d, "Ask", (*Model).Ask)
 		inline := ask.Inline(&Model{Body: says(Reply{})})
-		enabled := activity.Method(activity.Define[*Model]("Retried", activity.Options{Retry: retrypolicy.Policy{NumRetries: 5}}), "Ask", (*Model).Ask, activity.MethodOptions[string, Reply]{}).
+		enabled := activity.Method(activity.Define[*Model]("Retried", activity.Options{Retry: retrypolicy.Policy{NumRetries: 5}}), "Ask", (*Model).Ask).
 			Inline(&Model{Body: says(Reply{})})
-		for name, i := range map[string]*activity.Inline[*Model, string, Reply]{"disabled": inline, "enabled, and successful": enabled} {
+		for name, i := range map[string]*activity.Inline[string, Reply]{"disabled": inline, "enabled, and successful": enabled} {
 			assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = i.Call(t.Context(), "x") }), name)
 		}
 	})
@@ -39,7 +39,7 @@ func TestRetryOverhead(t *testing.T) {
 	within(t, servers, "minimal overhead on success", "nothing is sent to the server for a call that succeeds at once; `bench` rows activity-policy and requests-success", func(t *testing.T, e Engine) {
 		queue, heartbeats := Queue(t), 0
 		d := activity.Define[*Model]("Model", activity.Options{Retry: e.Policy(retrypolicy.Policy{NumRetries: 5}), CallTimeout: time.Minute})
-		ask := activity.Method(d, "Ask", (*Model).Ask, activity.MethodOptions[string, Reply]{})
+		ask := activity.Method(d, "Ask", (*Model).Ask)
 		c := Client(t)
 		w := worker.New(c, queue, worker.Options{Interceptors: []interceptor.WorkerInterceptor{&beats{count: &heartbeats}}})
 		worker.Register(w, d, &Model{Body: says(Reply{})})
@@ -227,7 +227,7 @@ func TestCombineRetriesWithTimeouts(t *testing.T) {
 		release := make(chan struct{})
 		model := &Model{Body: func(context.Context, int, string) (Reply, error) { <-release; return Reply{Text: "late"}, nil }}
 		d := activity.Define[*Model]("Model", activity.Options{Retry: retrypolicy.Policy{NumRetries: 3}, CallTimeout: time.Minute, TaskQueue: queue})
-		ask := activity.Method(d, "Ask", (*Model).Ask, activity.MethodOptions[string, Reply]{})
+		ask := activity.Method(d, "Ask", (*Model).Ask)
 		Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, model) })
 		call, err := ask.Submit(t.Context(), c, "x")
 		require.NoError(t, err)

@@ -52,8 +52,8 @@ func multiplier(e Engine) (*activity.Definition[*Multiplier], *activity.MethodHa
 	d := activity.Define[*Multiplier]("Multiplier", activity.Options{
 		Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}), CallTimeout: time.Minute,
 	})
-	return d, activity.Method(d, "Process", (*Multiplier).Process, activity.MethodOptions[int, int]{}),
-		activity.Method(d, "Double", (*Multiplier).Double, activity.MethodOptions[int, int]{})
+	return d, activity.Method(d, "Process", (*Multiplier).Process),
+		activity.Method(d, "Double", (*Multiplier).Double)
 }
 
 func TestCustomWorkersWithRetry(t *testing.T) {
@@ -84,10 +84,10 @@ func doubling(queue string) *activity.FuncHandle[int, int] {
 			return 0, errConnection
 		}
 		return 2 * x, nil
-	}, activity.Options{
+	}, activity.FuncOptions[int, int]{
 		Retry:       retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond, RetryOn: []retrypolicy.Filter{retrypolicy.ErrorIs(errConnection)}},
 		CallTimeout: time.Minute, TaskQueue: queue,
-	}, activity.MethodOptions[int, int]{})
+	})
 }
 
 func TestTaskWorkerWithRetry(t *testing.T) {
@@ -133,7 +133,7 @@ func TestTaskWorkerWithRetry(t *testing.T) {
 				return 0, fmt.Errorf("%d is even", x)
 			}
 			return x, nil
-		}, activity.Options{Retry: retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait}, CallTimeout: time.Minute}, activity.MethodOptions[int, int]{})
+		}, activity.FuncOptions[int, int]{Retry: retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait}, CallTimeout: time.Minute})
 		outs, err := odd.Inline().Map(t.Context(), []int{1, 2, 3, 4})
 		assert.Equal(t, []int{1, 0, 3, 0}, outs)
 		require.ErrorContains(t, err, "2 of 4 calls failed; input 1: 2 is even")
@@ -189,9 +189,9 @@ func TestAsyncFunctionsWithRetry(t *testing.T) {
 		Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, model) })
 		call, err := ask.Submit(t.Context(), c, "x")
 		require.NoError(t, err)
-		require.NoError(t, ask.Complete(t.Context(), c, <-tickets, Reply{}, errConnection))
-		require.NoError(t, ask.Complete(t.Context(), c, <-tickets, Reply{Confidence: 0.1}, nil))
-		require.NoError(t, ask.Complete(t.Context(), c, <-tickets, Reply{Confidence: 0.95}, nil))
+		require.NoError(t, ask.Fail(t.Context(), c, <-tickets, errConnection))
+		require.NoError(t, ask.Complete(t.Context(), c, <-tickets, Reply{Confidence: 0.1}))
+		require.NoError(t, ask.Complete(t.Context(), c, <-tickets, Reply{Confidence: 0.95}))
 		reply, err := call.Get(t.Context())
 		require.NoError(t, err)
 		assert.InDelta(t, 0.95, reply.Confidence, 0)
@@ -271,7 +271,7 @@ func TestContextAwareValidation(t *testing.T) {
 			var before []string
 			for _, o := range a.Previous() {
 				earlier, err := retrypolicy.ResultOf[Reply](o)
-				before = append(before, fmt.Sprint(o.Attempt, earlier.Text, o.Reason, err))
+				before = append(before, fmt.Sprint(o.Number, earlier.Text, o.Reason, err))
 			}
 			seen = append(seen, fmt.Sprint(a.Elapsed() >= 0, before))
 			return errors.New(r.Text + " is no good")
@@ -296,7 +296,7 @@ func TestConditionalRetryBasedOnMethodArguments(t *testing.T) {
 	})
 	within(t, activities, "arguments are those of the call in every attempt", "decoded afresh where a body could change them", func(t *testing.T, e Engine) {
 		d := activity.Define[*Sorter]("Sorter", activity.Options{Retry: e.Policy(retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}), CallTimeout: time.Minute})
-		sort := activity.Method(d, "Sort", (*Sorter).Sort, activity.MethodOptions[[]string, []string]{})
+		sort := activity.Method(d, "Sort", (*Sorter).Sort)
 		s := &Sorter{}
 		_, err := Run(t, e, d, sort, s, []string{"b", "a"})
 		require.Error(t, err)

@@ -13,12 +13,13 @@ type Attempt struct {
 	Number int
 	// Method is the activity type, such as "LLM.Generate".
 	Method string
-	// Call answers the methods below; nil answers with nothing.
-	Call Call
+	// Past answers the methods below; nil answers with nothing.
+	Past Past
 }
 
-// Call is where an Attempt finds the rest of its call.
-type Call interface {
+// Past is where an Attempt finds the rest of its call: what it was called with, and
+// what has happened since.
+type Past interface {
 	// Elapsed is the time since the first attempt started.
 	Elapsed() time.Duration
 	// Args are the arguments the method was called with, its context left out.
@@ -31,26 +32,26 @@ type Call interface {
 // asked for: it includes the attempt that just ended, and survives moving to
 // another worker.
 func (a Attempt) Elapsed() time.Duration {
-	if a.Call == nil {
+	if a.Past == nil {
 		return 0
 	}
-	return a.Call.Elapsed()
+	return a.Past.Elapsed()
 }
 
 // Args returns the arguments the method was called with, its context left out.
 func (a Attempt) Args() []any {
-	if a.Call == nil {
+	if a.Past == nil {
 		return nil
 	}
-	return a.Call.Args()
+	return a.Past.Args()
 }
 
 // Previous returns the outcomes of the call's earlier attempts, in order.
 func (a Attempt) Previous() []Outcome {
-	if a.Call == nil {
+	if a.Past == nil {
 		return nil
 	}
-	return a.Call.Previous()
+	return a.Past.Previous()
 }
 
 // Arg returns argument i (from 0) of the call; false if there is none, or it is no T.
@@ -81,8 +82,8 @@ const (
 
 // Outcome is what an earlier attempt of the call left behind.
 type Outcome struct {
-	// Attempt is its number, from 1.
-	Attempt int
+	// Number is the attempt's, from 1.
+	Number int
 	Verdict Verdict
 	// Reason is the error's text, or why the validator refused.
 	Reason string
@@ -112,10 +113,10 @@ var ErrNoResult = errors.New("the outcome has no result")
 func ResultOf[T any](o Outcome) (T, error) {
 	var v T
 	if o.Result == nil {
-		return v, fmt.Errorf("attempt %d: %w", o.Attempt, ErrNoResult)
+		return v, fmt.Errorf("attempt %d: %w", o.Number, ErrNoResult)
 	}
 	if err := o.Result.Get(&v); err != nil {
-		return v, fmt.Errorf("result of attempt %d: %w", o.Attempt, err)
+		return v, fmt.Errorf("result of attempt %d: %w", o.Number, err)
 	}
 	return v, nil
 }

@@ -40,8 +40,8 @@ func TestZeroAttemptAnswersWithNothing(t *testing.T) {
 
 func TestAttemptAnswersForItsCall(t *testing.T) {
 	t.Parallel()
-	previous := []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictFailed}}
-	a := retrypolicy.Attempt{Call: fakeCall{elapsed: time.Second, args: []any{1, "x"}, previous: previous}}
+	previous := []retrypolicy.Outcome{{Number: 1, Verdict: retrypolicy.VerdictFailed}}
+	a := retrypolicy.Attempt{Past: fakeCall{elapsed: time.Second, args: []any{1, "x"}, previous: previous}}
 	assert.Equal(t, time.Second, a.Elapsed())
 	assert.Equal(t, []any{1, "x"}, a.Args())
 	assert.Equal(t, previous, a.Previous())
@@ -49,7 +49,7 @@ func TestAttemptAnswersForItsCall(t *testing.T) {
 
 func TestArgIsTheArgumentIfItHasTheType(t *testing.T) {
 	t.Parallel()
-	a := retrypolicy.Attempt{Call: fakeCall{args: []any{"prompt", 3, nil, codeError(4)}}}
+	a := retrypolicy.Attempt{Past: fakeCall{args: []any{"prompt", 3, nil, codeError(4)}}}
 	s, ok := retrypolicy.Arg[string](a, 0)
 	assert.True(t, ok)
 	assert.Equal(t, "prompt", s)
@@ -73,18 +73,18 @@ func TestArgIsTheArgumentIfItHasTheType(t *testing.T) {
 
 func TestResultOfDecodesARefusedResult(t *testing.T) {
 	t.Parallel()
-	v, err := retrypolicy.ResultOf[[]int](retrypolicy.Outcome{Attempt: 2, Result: text(`[1,2]`)})
+	v, err := retrypolicy.ResultOf[[]int](retrypolicy.Outcome{Number: 2, Result: text(`[1,2]`)})
 	require.NoError(t, err)
 	assert.Equal(t, []int{1, 2}, v)
 }
 
 func TestResultOfNamesTheAttemptItCannotAnswerFor(t *testing.T) {
 	t.Parallel()
-	_, err := retrypolicy.ResultOf[int](retrypolicy.Outcome{Attempt: 3, Verdict: retrypolicy.VerdictLost})
+	_, err := retrypolicy.ResultOf[int](retrypolicy.Outcome{Number: 3, Verdict: retrypolicy.VerdictLost})
 	require.ErrorIs(t, err, retrypolicy.ErrNoResult)
 	require.ErrorContains(t, err, "attempt 3")
 
-	_, err = retrypolicy.ResultOf[int](retrypolicy.Outcome{Attempt: 4, Result: text(`"no number"`)})
+	_, err = retrypolicy.ResultOf[int](retrypolicy.Outcome{Number: 4, Result: text(`"no number"`)})
 	var mistake *json.UnmarshalTypeError
 	require.True(t, errors.As(err, &mistake))
 	require.ErrorContains(t, err, "attempt 4")

@@ -24,7 +24,7 @@ func TestLogHasOneRecordPerDecision(t *testing.T) {
 			return a
 		},
 	})))
-	a := retrypolicy.Attempt{Number: 2, Method: "LLM.Generate", Call: fakeCall{elapsed: 3 * time.Second}}
+	a := retrypolicy.Attempt{Number: 2, Method: "LLM.Generate", Past: fakeCall{elapsed: 3 * time.Second}}
 	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictAccepted, Decision: retrypolicy.DecisionAccept})
 	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictFailed, Err: errors.New("reset"), Decision: retrypolicy.DecisionRetry, Wait: time.Minute, OnServer: true})
 	log(t.Context(), retrypolicy.Event{Attempt: a, Verdict: retrypolicy.VerdictRefused, Err: errors.New("too short"), Decision: retrypolicy.DecisionGiveUp, Stop: retrypolicy.StopSpent})

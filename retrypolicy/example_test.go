@@ -104,8 +104,8 @@ func ExampleErrorType() {
 // Give a call up once it has taken half a minute.
 func ExampleIf() {
 	filter := retrypolicy.If(func(_ error, a retrypolicy.Attempt) bool { return a.Elapsed() < 30*time.Second })
-	fmt.Println(filter(io.EOF, retrypolicy.Attempt{Number: 2, Call: fakeCall{elapsed: 12 * time.Second}}))
-	fmt.Println(filter(io.EOF, retrypolicy.Attempt{Number: 3, Call: fakeCall{elapsed: 31 * time.Second}}))
+	fmt.Println(filter(io.EOF, retrypolicy.Attempt{Number: 2, Past: fakeCall{elapsed: 12 * time.Second}}))
+	fmt.Println(filter(io.EOF, retrypolicy.Attempt{Number: 3, Past: fakeCall{elapsed: 31 * time.Second}}))
 	// Output:
 	// true
 	// false
@@ -154,7 +154,7 @@ func ExampleJitter() {
 
 // Filters can look at the arguments of the call.
 func ExampleArg() {
-	a := retrypolicy.Attempt{Call: fakeCall{args: []any{"premium", 42}}}
+	a := retrypolicy.Attempt{Past: fakeCall{args: []any{"premium", 42}}}
 	tier, _ := retrypolicy.Arg[string](a, 0)
 	fmt.Println(tier)
 	// Output: premium

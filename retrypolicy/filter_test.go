@@ -140,7 +140,7 @@ func TestFiltersAreNotAskedAboutPermanentErrors(t *testing.T) {
 
 func TestFiltersSeeTheErrorAndTheAttempt(t *testing.T) {
 	t.Parallel()
-	want := retrypolicy.Attempt{Number: 3, Method: "LLM.Generate", Call: fakeCall{elapsed: 7}}
+	want := retrypolicy.Attempt{Number: 3, Method: "LLM.Generate", Past: fakeCall{elapsed: 7}}
 	p := retrypolicy.Policy{RetryOn: []retrypolicy.Filter{retrypolicy.If(func(err error, a retrypolicy.Attempt) bool {
 		assert.Equal(t, io.EOF, err)
 		assert.Equal(t, want, a)

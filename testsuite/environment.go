@@ -13,7 +13,7 @@ import (
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
-	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/worker"
 )
 
@@ -66,13 +66,15 @@ func NewWorkflowEnvironment(t testing.TB, refine ...worker.Option) *WorkflowEnvi
 		Simulated: attempt.SimulatedWorkflow,
 		Sessions:  true,
 	}
-	o := options(t, host, refine)
+	o, hosts := options(t, host, refine)
 	o.EnableSessionWorker = true
 	o.DeadlockDetectionTimeout = deadlockDetection
 	env.SetWorkerOptions(o)
 	t.Cleanup(host.Close)
 	t.Cleanup(func() { env.AssertExpectations(t) })
-	return &WorkflowEnvironment{TestWorkflowEnvironment: env, host: host}
+	e := &WorkflowEnvironment{TestWorkflowEnvironment: env, host: host}
+	apply(t, e, hosts...)
+	return e
 }
 
 // deadlockDetection is for machines that run many tests at once: workflow code
@@ -100,9 +102,12 @@ func NewActivityEnvironment(t testing.TB, refine ...worker.Option) *ActivityEnvi
 	env := suite.NewTestActivityEnvironment()
 	clock := NewClock()
 	host := &attempt.Host{Clock: attempt.Clock{Now: clock.Now, Sleep: clock.sleep, Random: clock.draw}, Simulated: attempt.SimulatedActivity}
-	env.SetWorkerOptions(options(t, host, refine))
+	o, hosts := options(t, host, refine)
+	env.SetWorkerOptions(o)
 	t.Cleanup(host.Close)
-	return &ActivityEnvironment{TestActivityEnvironment: env, Clock: clock, host: host}
+	e := &ActivityEnvironment{TestActivityEnvironment: env, Clock: clock, host: host}
+	apply(t, e, hosts...)
+	return e
 }
 
 // logger shows warnings and errors with the test's own output.
@@ -110,9 +115,10 @@ func logger(t testing.TB) log.Logger {
 	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 }
 
-func options(t testing.TB, host *attempt.Host, refine []worker.Option) sdkworker.Options {
+func options(t testing.TB, host *attempt.Host, refine []worker.Option) (sdkworker.Options, []*registration.Registration) {
 	t.Helper()
-	if err := worker.Refine(host, refine...); err != nil {
+	hosts, err := registration.Refine(host, refine)
+	if err != nil {
 		t.Fatal(err)
 	}
 	plugin, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
@@ -122,7 +128,7 @@ func options(t testing.TB, host *attempt.Host, refine []worker.Option) sdkworker
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sdkworker.Options{Plugins: []sdkworker.Plugin{plugin}}
+	return sdkworker.Options{Plugins: []sdkworker.Plugin{plugin}}, hosts
 }
 
 func (e *WorkflowEnvironment) engine() *attempt.Host { return e.host }
@@ -131,18 +137,18 @@ func (e *ActivityEnvironment) engine() *attempt.Host { return e.host }
 // Register hosts a definition in an environment. A mistake fails the test.
 func Register[S any](t testing.TB, env Environment, d *activity.Definition[S], impl S) {
 	t.Helper()
-	apply(t, env, d.Bind(impl))
+	apply(t, env, registration.Bind(d, impl))
 }
 
 // RegisterFunc hosts a function in an environment.
 func RegisterFunc[In, Out any](t testing.TB, env Environment, h *activity.FuncHandle[In, Out]) {
 	t.Helper()
-	apply(t, env, h.Bind())
+	apply(t, env, registration.Bind(h, nil))
 }
 
-func apply(t testing.TB, env Environment, r *hosting.Registration) {
+func apply(t testing.TB, env Environment, all ...*registration.Registration) {
 	t.Helper()
-	if err := hosting.Apply([]*hosting.Registration{r}, env, env.engine()); err != nil {
+	if err := registration.Apply(all, env, env.engine()); err != nil {
 		t.Fatal(err)
 	}
 }

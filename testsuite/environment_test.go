@@ -33,7 +33,7 @@ func fetching() (*activity.Definition[*flaky], *activity.MethodHandle[*flaky, st
 		Retry:       retrypolicy.Policy{NumRetries: 3, Wait: time.Hour, Jitter: retrypolicy.NoJitter, InPlace: 24 * time.Hour},
 		CallTimeout: 24 * time.Hour,
 	})
-	return d, activity.Method(d, "Fetch", (*flaky).Fetch, activity.MethodOptions[string, string]{})
+	return d, activity.Method(d, "Fetch", (*flaky).Fetch)
 }
 
 func TestWaitsFollowTheEnvironmentsClock(t *testing.T) {

@@ -23,9 +23,9 @@ func ExampleClock() {
 			return "", errors.New("connection reset")
 		}
 		return fmt.Sprint("page ", id), nil
-	}, activity.Options{
+	}, activity.FuncOptions[int, string]{
 		Retry: retrypolicy.Policy{NumRetries: 5, Wait: time.Hour, Jitter: retrypolicy.NoJitter},
-	}, activity.MethodOptions[int, string]{})
+	})
 
 	clock := testsuite.NewClock()
 	page, err := fetch.Inline().WithClock(clock.Clock()).Call(context.Background(), 7)
@@ -39,7 +39,7 @@ func ExampleNewWorkflowEnvironment() { //nolint:testableexamples // it needs a t
 	llm := activity.Define[*flaky]("Flaky", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 3, Wait: time.Hour}, CallTimeout: 24 * time.Hour,
 	})
-	fetch := activity.Method(llm, "Fetch", (*flaky).Fetch, activity.MethodOptions[string, string]{})
+	fetch := activity.Method(llm, "Fetch", (*flaky).Fetch)
 
 	test := func(t *testing.T) { // a test of yours
 		t.Helper()
@@ -56,7 +56,7 @@ func ExampleNewWorkflowEnvironment() { //nolint:testableexamples // it needs a t
 // A real server, one for all tests of a package.
 func ExampleClient() { //nolint:testableexamples // it needs a test
 	fetch := activity.Func("Fetch", func(_ context.Context, id int) (string, error) { return fmt.Sprint("page ", id), nil },
-		activity.Options{Retry: retrypolicy.Policy{NumRetries: 3}, CallTimeout: time.Minute}, activity.MethodOptions[int, string]{})
+		activity.FuncOptions[int, string]{Retry: retrypolicy.Policy{NumRetries: 3}, CallTimeout: time.Minute})
 
 	test := func(t *testing.T) {
 		t.Helper()

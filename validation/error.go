@@ -80,7 +80,7 @@ func (e *RetryValidationError) lost() []int {
 	var lost []int
 	for _, o := range e.Outcomes {
 		if o.Verdict == retrypolicy.VerdictLost && !o.BeforeReset {
-			lost = append(lost, o.Attempt)
+			lost = append(lost, o.Number)
 		}
 	}
 	return lost

@@ -15,7 +15,7 @@ import (
 )
 
 func refused(attempt int, reason string, result any) retrypolicy.Outcome {
-	return retrypolicy.Outcome{Attempt: attempt, Verdict: retrypolicy.VerdictRefused, Reason: reason, Result: wire.Encode(result)}
+	return retrypolicy.Outcome{Number: attempt, Verdict: retrypolicy.VerdictRefused, Reason: reason, Result: wire.Encode(result)}
 }
 
 // mixed is a call of five attempts: refused, failed, refused without room for
@@ -23,9 +23,9 @@ func refused(attempt int, reason string, result any) retrypolicy.Outcome {
 func mixed() *validation.RetryValidationError {
 	return failure.Refused("LLM.Generate", 5, []retrypolicy.Outcome{
 		refused(1, "too short", reply{"a", 0.1}),
-		{Attempt: 2, Verdict: retrypolicy.VerdictFailed, Reason: "connection reset", ErrorType: "OpError"},
-		{Attempt: 3, Verdict: retrypolicy.VerdictRefused, Reason: "far too long"},
-		{Attempt: 4, Verdict: retrypolicy.VerdictLost, Reason: "left no outcome"},
+		{Number: 2, Verdict: retrypolicy.VerdictFailed, Reason: "connection reset", ErrorType: "OpError"},
+		{Number: 3, Verdict: retrypolicy.VerdictRefused, Reason: "far too long"},
+		{Number: 4, Verdict: retrypolicy.VerdictLost, Reason: "left no outcome"},
 		refused(5, "too unsure\nsecond line", reply{"b", 0.7}),
 	}, 0)
 }
@@ -52,7 +52,7 @@ func TestOutcomesFromBeforeAResetDoNotCount(t *testing.T) {
 	before.BeforeReset = true
 	e := failure.Refused("A.B", 1, []retrypolicy.Outcome{
 		before,
-		{Attempt: 2, Verdict: retrypolicy.VerdictLost, BeforeReset: true},
+		{Number: 2, Verdict: retrypolicy.VerdictLost, BeforeReset: true},
 		refused(1, "after", "y"),
 	}, 0)
 	assert.Equal(t, []string{"after"}, e.ValidationErrors)
@@ -74,7 +74,7 @@ func TestResultsSkipsWhatOnlyADescriptionIsLeftOf(t *testing.T) {
 	t.Parallel()
 	e := failure.Refused("A.B", 3, []retrypolicy.Outcome{
 		refused(1, "x", make(chan int)),
-		{Attempt: 2, Verdict: retrypolicy.VerdictRefused, Reason: "y", Result: wire.Encode("large").Digest()},
+		{Number: 2, Verdict: retrypolicy.VerdictRefused, Reason: "y", Result: wire.Encode("large").Digest()},
 		refused(3, "z", "kept"),
 	}, 0)
 	all, err := validation.Results[string](e)
@@ -141,7 +141,7 @@ func TestWithoutAnyResultBestAndLastReturnTheErrorItself(t *testing.T) {
 	t.Parallel()
 	for _, e := range []*validation.RetryValidationError{
 		failure.Refused("A.B", 1, nil, 0),
-		failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused}}, 0),
+		failure.Refused("A.B", 1, []retrypolicy.Outcome{{Number: 1, Verdict: retrypolicy.VerdictRefused}}, 0),
 	} {
 		_, err := validation.Best(e, func(reply) float64 { t.Error("asked"); return 0 })
 		var same *validation.RetryValidationError

@@ -84,8 +84,8 @@ func generate() error {
 	return fmt.Errorf("generate: %w", &validation.RetryValidationError{
 		MethodName: "LLM.Generate", Attempts: 2, ValidationErrors: []string{"too unsure", "no text"},
 		Outcomes: []retrypolicy.Outcome{
-			{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "too unsure", Result: wire.Encode(reply{"hello", 0.4})},
-			{Attempt: 2, Verdict: retrypolicy.VerdictRefused, Reason: "no text", Result: wire.Encode(reply{"", 0.3})},
+			{Number: 1, Verdict: retrypolicy.VerdictRefused, Reason: "too unsure", Result: wire.Encode(reply{"hello", 0.4})},
+			{Number: 2, Verdict: retrypolicy.VerdictRefused, Reason: "no text", Result: wire.Encode(reply{"", 0.3})},
 		},
 	})
 }

@@ -181,7 +181,7 @@ func (k kept) Get(ptr any) error {
 
 func TestResultsOfACallInThisProcessTravelToo(t *testing.T) {
 	t.Parallel()
-	e := failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no", Result: kept{reply{"a", 1}}}}, 0)
+	e := failure.Refused("A.B", 1, []retrypolicy.Outcome{{Number: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no", Result: kept{reply{"a", 1}}}}, 0)
 	got, err := validation.Last[reply](find(t, travel(t, failure.OfRefused(e, e.Error()))))
 	require.NoError(t, err)
 	assert.Equal(t, reply{"a", 1}, got)

@@ -115,7 +115,7 @@ func TestAttemptIsTheNumberOfTheBody(t *testing.T) {
 	Each(t, func(t *testing.T, e Engine) {
 		var numbers []int
 		impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
-			numbers = append(numbers, activity.Attempt(ctx))
+			numbers = append(numbers, activity.AttemptNumber(ctx))
 			if n < 4 {
 				return "", errors.New("not yet")
 			}
@@ -126,5 +126,5 @@ func TestAttemptIsTheNumberOfTheBody(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []int{1, 2, 3, 4}, numbers)
 	})
-	assert.Equal(t, 1, activity.Attempt(t.Context()))
+	assert.Equal(t, 1, activity.AttemptNumber(t.Context()))
 }

@@ -65,9 +65,9 @@ func TestCompletedResultIsJudgedAndRetried(t *testing.T) {
 		return nil
 	})
 	c := Client(t)
-	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "bad", nil))
-	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "", errors.New("service away")))
-	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "good", nil))
+	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "bad"))
+	require.NoError(t, do.Fail(t.Context(), c, Next(t, tickets), errors.New("service away")))
+	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "good"))
 	out, err := call.Get(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, "good", out)
@@ -79,8 +79,8 @@ func TestCompletedResultsExhaustTheBudget(t *testing.T) {
 	t.Parallel()
 	do, impl, call, tickets := pending(t, 1, validation.AcceptIf("never good", func(string) bool { return false }))
 	c := Client(t)
-	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "first", nil))
-	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "second", nil))
+	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "first"))
+	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "second"))
 	_, err := call.Get(t.Context())
 	var rve *validation.RetryValidationError
 	require.True(t, validation.As(err, &rve), "%v", err)
@@ -95,12 +95,12 @@ func TestBadTicketIsNamed(t *testing.T) {
 	do, _, call, tickets := pending(t, 1)
 	_ = call
 	c := Client(t)
-	require.ErrorContains(t, do.Complete(t.Context(), c, []byte("x"), "", nil), "Scripted.Do: ticket: ")
-	require.ErrorContains(t, do.Complete(t.Context(), c, []byte(`{"v":9}`), "", nil), "Scripted.Do: ticket: format 9 is not known here")
-	require.ErrorContains(t, do.Complete(t.Context(), c, []byte(`{"v":1,"method":"Other"}`), "", nil), "Scripted.Do: ticket: it is one of Other")
+	require.ErrorContains(t, do.Complete(t.Context(), c, []byte("x"), ""), "Scripted.Do: ticket: ")
+	require.ErrorContains(t, do.Complete(t.Context(), c, []byte(`{"v":9}`), ""), "Scripted.Do: ticket: format 9 is not known here")
+	require.ErrorContains(t, do.Complete(t.Context(), c, []byte(`{"v":1,"method":"Other"}`), ""), "Scripted.Do: ticket: it is one of Other")
 	_, err := activity.Ticket(t.Context())
 	require.ErrorIs(t, err, activity.ErrNoTicket)
-	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "done", nil))
+	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "done"))
 }
 
 func TestCompletedAttemptIsJudgedByTheCallersNumbers(t *testing.T) {
@@ -111,7 +111,7 @@ func TestCompletedAttemptIsJudgedByTheCallersNumbers(t *testing.T) {
 			do, impl, call, tickets := pendingWith(t, activity.CallOptions{NumRetries: &retries})
 			c := Client(t)
 			for range retries + 1 {
-				require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "", temporal.NewApplicationError("no disk", "DiskError", 7)))
+				require.NoError(t, do.Fail(t.Context(), c, Next(t, tickets), temporal.NewApplicationError("no disk", "DiskError", 7)))
 			}
 			_, err := call.Get(t.Context())
 			var app *temporal.ApplicationError
@@ -145,7 +145,7 @@ func TestCompleteKeepsTheMethodsHeartbeatDetails(t *testing.T) {
 	})
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	call := submit(t, c, do, queue, "")
-	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "", errors.New("away")))
+	require.NoError(t, do.Fail(t.Context(), c, Next(t, tickets), errors.New("away")))
 	out, err := call.Get(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, "page 7", out)
@@ -162,7 +162,7 @@ func TestCompletedFailureOfACanceledCallIsItsOwnError(t *testing.T) {
 		d, err := call.Describe(t.Context())
 		return err == nil && d.State == activity.CallCanceling
 	}, Timeout, 10*time.Millisecond)
-	require.NoError(t, do.Complete(t.Context(), c, ticket, "", temporal.NewApplicationError("no disk", "DiskError", 7)))
+	require.NoError(t, do.Fail(t.Context(), c, ticket, temporal.NewApplicationError("no disk", "DiskError", 7)))
 	_, err := call.Get(t.Context())
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, err, &app)
@@ -178,9 +178,9 @@ func TestCompletionThatIsNotDeliveredIsNotTold(t *testing.T) {
 	do, _, call, tickets := pendingWith(t, activity.CallOptions{}, seen.observe)
 	c := Client(t)
 	ticket := Next(t, tickets)
-	require.NoError(t, do.Complete(t.Context(), c, ticket, "", errors.New("away")))
-	require.Error(t, do.Complete(t.Context(), c, ticket, "too late", nil))
-	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "done", nil))
+	require.NoError(t, do.Fail(t.Context(), c, ticket, errors.New("away")))
+	require.Error(t, do.Complete(t.Context(), c, ticket, "too late"))
+	require.NoError(t, do.Complete(t.Context(), c, Next(t, tickets), "done"))
 	_, err := call.Get(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []string{"Scripted.Do 1 failed: retry (away)", "Scripted.Do 2 accepted: accept"}, seen.told())

@@ -53,7 +53,7 @@ func configureClient(_ context.Context, o client.PluginConfigureClientOptions) e
 // worker again and left no journal, since the first server attempt of a governed
 // one may have been lost; none where the server knows that it was answered.
 func AdoptBefore(t time.Time) Option {
-	return option(func(h *attempt.Host) error {
+	return option(func(h *engine) error {
 		if t.IsZero() {
 			return errors.New("worker: AdoptBefore: the time is zero")
 		}

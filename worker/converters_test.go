@@ -106,14 +106,13 @@ func passesTheUsersConverter(t *testing.T, e Engine, c client.Client) {
 		if refused, _, ok := activity.LastRefusal[parcel](ctx); ok {
 			refusals = append(refusals, refused)
 		}
-		n := float64(activity.Attempt(ctx))
+		n := float64(activity.AttemptNumber(ctx))
 		activity.RecordHeartbeat(ctx, parcel{"page", n})
 		return parcel{in.ID, n}, nil
-	}, activity.Options{
-		Retry: e.Policy(retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}), CallTimeout: Timeout, HeartbeatTimeout: Timeout, TaskQueue: queue,
-	}, activity.MethodOptions[parcel, parcel]{RetryUntil: []validation.Validator[parcel]{
-		func(p parcel, _ retrypolicy.Attempt) error { return fmt.Errorf("%v kg", p.Weight) },
-	}})
+	}, activity.FuncOptions[parcel, parcel]{
+		Retry: e.Policy(retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}), CallTimeout: Timeout, HeartbeatTimeout: Timeout, TaskQueue: queue, RetryUntil: []validation.Validator[parcel]{
+			func(p parcel, _ retrypolicy.Attempt) error { return fmt.Errorf("%v kg", p.Weight) },
+		}})
 	Start(t, c, queue, func(w *worker.Worker) {
 		worker.RegisterFunc(w, weigh)
 		w.RegisterWorkflowWithOptions(func(ctx workflow.Context, in parcel) (parcel, error) {
@@ -173,7 +172,7 @@ func TestLocalAttemptsGetTheCallersOwnArguments(t *testing.T) {
 			return "", errors.New("no ink")
 		}
 		return "drawn", nil
-	}, activity.Options{Retry: retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}, CallTimeout: Timeout}, activity.MethodOptions[drawing, string]{})
+	}, activity.FuncOptions[drawing, string]{Retry: retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}, CallTimeout: Timeout})
 	given := drawing{circle{2}, "s", "t"}
 	Start(t, c, queue, func(w *worker.Worker) {
 		worker.RegisterFunc(w, draw)
@@ -230,7 +229,7 @@ func TestPluginOnTheClientEncodesRefusedResults(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"secret 1", "secret 2"}, results)
 
-	described, err := call.Handle().Describe(t.Context(), client.DescribeActivityOptions{IncludeOutcome: true, IncludeLastFailure: true})
+	described, err := call.ActivityHandle().Describe(t.Context(), client.DescribeActivityOptions{IncludeOutcome: true, IncludeLastFailure: true})
 	require.NoError(t, err)
 	assert.NotContains(t, described.RawResponse.String(), "secret")
 	assert.Contains(t, described.RawResponse.String(), "no good", "a message, as Temporal's are")
@@ -310,7 +309,7 @@ func TestCodecThatFailsForAMomentEndsNoCall(t *testing.T) {
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry: OnServer.Policy(retrypolicy.Policy{NumRetries: 5, Wait: time.Millisecond}), CallTimeout: Timeout, TaskQueue: queue,
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 			call := submit(t, c, do, queue, "x")
 			out, err := call.Get(t.Context())
@@ -395,7 +394,7 @@ func TestHeaderThatAWorkerCannotReadEndsTheCall(t *testing.T) {
 	ping := activity.Func("Ping", func(context.Context, activity.None) (activity.None, error) {
 		bodies.Add(1)
 		return activity.None{}, nil
-	}, activity.Options{Retry: retrypolicy.Policy{NumRetries: 1}, CallTimeout: Timeout, TaskQueue: queue}, activity.MethodOptions[activity.None, activity.None]{})
+	}, activity.FuncOptions[activity.None, activity.None]{Retry: retrypolicy.Policy{NumRetries: 1}, CallTimeout: Timeout, TaskQueue: queue})
 	Start(t, Client(t), queue, func(w *worker.Worker) { worker.RegisterFunc(w, ping) })
 	call, err := ping.Submit(t.Context(), caller, activity.None{})
 	require.NoError(t, err)

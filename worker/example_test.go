@@ -24,7 +24,7 @@ func exampleDefinition() (*activity.Definition[*Printer], *activity.MethodHandle
 	printer := activity.Define[*Printer]("Printer", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 5}, CallTimeout: time.Minute, TaskQueue: "printers",
 	})
-	return printer, activity.Method(printer, "Print", (*Printer).Print, activity.MethodOptions[string, int]{})
+	return printer, activity.Method(printer, "Print", (*Printer).Print)
 }
 
 // A worker that hosts a definition. The client has the plugin too, so that calls

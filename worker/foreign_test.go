@@ -45,7 +45,7 @@ func TestForeignHeartbeatInAWaitInPlaceIsOverwritten(t *testing.T) {
 		},
 		CallTimeout: time.Minute,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	call := submit(t, c, do, queue, "")
 	for range retries - 1 {

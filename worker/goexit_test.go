@@ -115,7 +115,7 @@ func TestGoexitOfOneInputLeavesTheOthersOfAMapAlone(t *testing.T) {
 			bodies[n]++
 			goexit("body", n)
 			return n, nil
-		}, activity.Options{Retry: retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait}}, activity.MethodOptions[int, int]{
+		}, activity.FuncOptions[int, int]{Retry: retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait},
 			RetryUntil: []validation.Validator[int]{func(n int, _ retrypolicy.Attempt) error { goexit("validator", n); return nil }},
 		})
 		outs, err := f.Inline().Map(t.Context(), []int{1, 2, 3, 4}, activity.Concurrency(1))
@@ -135,7 +135,7 @@ func TestGoexitOfAnInlineCallReleasesItsLimits(t *testing.T) {
 	t.Parallel()
 	set := limits.MustNew(limits.Resource("connections", 1))
 	f := activity.Func("F", func(context.Context, int) (int, error) { runtime.Goexit(); return 0, nil },
-		activity.Options{Limits: set}, activity.MethodOptions[int, int]{Requires: limits.Units{"connections": 1}})
+		activity.FuncOptions[int, int]{Limits: set, Requires: limits.Units{"connections": 1}})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

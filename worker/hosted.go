@@ -8,21 +8,24 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/chain"
+	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/internal/slots"
 )
 
 // hosted is one worker of a plugin: its engine, and what belongs to it.
 type hosted struct {
-	host     *attempt.Host
-	names    policyNames
-	fallback fallbackWorkflow
-	reports  reporting
+	host    *attempt.Host
+	hosts   []*registration.Registration // by Host and HostFunc
+	names   policyNames
+	calls   callWorkflow
+	reports reporting
 }
 
 // newHosted puts an engine into a worker's options.
-func newHosted(host *attempt.Host, o *worker.PluginConfigureWorkerOptions) (*hosted, error) {
-	options := o.WorkerOptions
-	h := &hosted{host: host, names: policyNames{host: host, policies: host.Governed()}}
+func newHosted(engine *engine, o *worker.PluginConfigureWorkerOptions) (*hosted, error) {
+	options, host := o.WorkerOptions, engine.Host
+	h := &hosted{host: host, hosts: engine.hosts, names: policyNames{host: host, policies: host.Governed()}}
 	if options.WorkerStopTimeout == 0 {
 		options.WorkerStopTimeout = stopTimeout
 	}
@@ -46,7 +49,7 @@ func newHosted(host *attempt.Host, o *worker.PluginConfigureWorkerOptions) (*hos
 	if err != nil {
 		return nil, err
 	}
-	h.fallback.configure(options)
+	h.calls.configure(options)
 	if o.WorkerRegistryOptions != nil {
 		h.names.watch(o.WorkerRegistryOptions)
 	}
@@ -75,16 +78,19 @@ func versioned(o *worker.Options) bool {
 
 // start begins what goes on while the worker runs. others says that other
 // workers may have the activities which this one lacks.
-func (h *hosted) start(registry workflowRegistry, others bool) error {
+func (h *hosted) start(r registry, others bool) error {
+	if err := registration.Apply(h.hosts, r, h.host); err != nil {
+		return chain.Each(err, prefixed)
+	}
 	if !others {
 		if err := h.names.check(); err != nil {
 			return err
 		}
 	}
-	if err := know(h.host, registry); err != nil {
+	if err := know(h.host, r); err != nil {
 		return err
 	}
-	h.fallback.register(registry)
+	h.calls.register(r)
 	h.reports.begin(h.host)
 	return nil
 }

@@ -71,7 +71,7 @@ func TestResultThatCannotBeEncodedEndsTheCallAtOnce(t *testing.T) {
 		t.Run(string(e), func(t *testing.T) {
 			t.Parallel()
 			d, impl := odds(e, 5), &odd{}
-			h := activity.Method(d, "NotANumber", (*odd).NotANumber, activity.MethodOptions[string, float64]{})
+			h := activity.Method(d, "NotANumber", (*odd).NotANumber)
 			_, err := Run(t, e, d, h, impl, "")
 			require.ErrorContains(t, err, "NaN")
 			assert.EqualValues(t, 1, impl.started.Load())
@@ -100,7 +100,7 @@ func TestResultOfEightMebibytesEndsTheCallAtOnce(t *testing.T) {
 		t.Run(string(e), func(t *testing.T) {
 			t.Parallel()
 			d, impl := odds(e, 5), &odd{}
-			h := activity.Method(d, "Huge", (*odd).Huge, activity.MethodOptions[string, string]{})
+			h := activity.Method(d, "Huge", (*odd).Huge)
 			_, err := Run(t, e, d, h, impl, "")
 			require.ErrorContains(t, err, "payload")
 			assert.EqualValues(t, 1, impl.started.Load())
@@ -134,7 +134,7 @@ func TestErrorOfEightMebibytesArrivesCut(t *testing.T) {
 		t.Run(string(e), func(t *testing.T) {
 			t.Parallel()
 			d, impl := odds(e, 5), &odd{}
-			h := activity.Method(d, "HugeError", (*odd).HugeError, activity.MethodOptions[string, string]{})
+			h := activity.Method(d, "HugeError", (*odd).HugeError)
 			_, err := Run(t, e, d, h, impl, "")
 			require.ErrorContains(t, err, "eeee")
 			require.ErrorContains(t, err, "(8388608 bytes)")
@@ -149,7 +149,7 @@ func TestErrorDetailsThatCannotBeEncodedArriveAsText(t *testing.T) {
 		t.Run(string(e), func(t *testing.T) {
 			t.Parallel()
 			d, impl := odds(e, 5), &odd{}
-			h := activity.Method(d, "BadDetails", (*odd).BadDetails, activity.MethodOptions[string, string]{})
+			h := activity.Method(d, "BadDetails", (*odd).BadDetails)
 			_, err := Run(t, e, d, h, impl, "")
 			var app *temporal.ApplicationError
 			require.ErrorAs(t, err, &app)
@@ -166,7 +166,7 @@ func TestErrorThatIsNoApplicationFailureArrives(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
 		d, impl := odds(e, 1), &odd{}
-		h := activity.Method(d, "BareTimeout", (*odd).BareTimeout, activity.MethodOptions[string, string]{})
+		h := activity.Method(d, "BareTimeout", (*odd).BareTimeout)
 		_, err := Run(t, e, d, h, impl, "")
 		require.ErrorContains(t, err, "inner")
 		assert.EqualValues(t, 2, impl.started.Load())
@@ -186,7 +186,7 @@ func TestPanicInAMethodIsAnErrorForFiltersAndCallers(t *testing.T) {
 			}}),
 			CallTimeout: 30 * time.Second,
 		})
-		h := activity.Method(d, "Panics", (*odd).Panics, activity.MethodOptions[string, string]{})
+		h := activity.Method(d, "Panics", (*odd).Panics)
 		impl := &odd{}
 		_, err := Run(t, e, d, h, impl, "")
 		require.ErrorContains(t, err, "out of cheese")
@@ -240,7 +240,7 @@ func TestBodyThatEndsItsGoroutineIsAnError(t *testing.T) {
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry: e.Policy(retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}), AttemptTimeout: 10 * time.Second,
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			out, err := Run(t, e, d, do, impl, "")
 			require.NoError(t, err)
 			assert.Equal(t, "second", out)
@@ -299,10 +299,10 @@ func TestErrorThatPanicsWhenLookedAtEndsNoMap(t *testing.T) {
 			<-ctx.Done()
 			return 0, (*query)(nil)
 		}
-	}, activity.Options{
+	}, activity.FuncOptions[int, int]{
 		Retry:     retrypolicy.Policy{NumRetries: 1, Wait: time.Hour},
 		Observers: []retrypolicy.Observer{func(context.Context, retrypolicy.Event) {}},
-	}, activity.MethodOptions[int, int]{})
+	})
 	_, err := f.Inline().Map(t.Context(), []int{0, 1, 2, 3}, activity.StopOnError())
 	var failed *activity.MapError
 	require.ErrorAs(t, err, &failed)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"go.temporal.io/sdk/interceptor"
-
-	"github.com/concurry-go/concurry/internal/attempt"
 )
 
 // Inside puts interceptors between the engine and the methods, the first one
@@ -19,7 +17,7 @@ import (
 // of those which the engine does not govern. Only their InterceptActivity is
 // used. Calls in this process, by Inline, have no interceptors.
 func Inside(interceptors ...interceptor.WorkerInterceptor) Option {
-	return option(func(h *attempt.Host) error {
+	return option(func(h *engine) error {
 		for n, i := range interceptors {
 			if i == nil {
 				return fmt.Errorf("worker: Inside: interceptor %d is nil", n)

@@ -65,7 +65,7 @@ type witnessKey struct{}
 func (w *witnessed) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	ctx = context.WithValue(ctx, witnessKey{}, w.w.name)
 	out, err := w.Next.ExecuteActivity(ctx, in)
-	w.w.notef("attempt %d in server attempt %d of %v: %v, %v", activity.Attempt(ctx), activity.GetInfo(ctx).Attempt, in.Args, out, err)
+	w.w.notef("attempt %d in server attempt %d of %v: %v, %v", activity.AttemptNumber(ctx), activity.GetInfo(ctx).Attempt, in.Args, out, err)
 	return out, err
 }
 

@@ -199,7 +199,7 @@ func TestCancellationEndsAWaitInPlaceAndIsNeverRetried(t *testing.T) {
 		Retry:       retrypolicy.Policy{NumRetries: 5, Wait: time.Hour, Jitter: retrypolicy.NoJitter, InPlace: 2 * time.Hour},
 		CallTimeout: 4 * time.Hour, HeartbeatTimeout: time.Second,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	call := submit(t, c, do, queue, "")
 	<-ran
@@ -221,7 +221,7 @@ func TestCancellationReachesABodyThatDoesNotHeartbeat(t *testing.T) {
 	d := activity.Define[*scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 5}, AttemptTimeout: time.Hour, HeartbeatTimeout: time.Second,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	call := submit(t, c, do, queue, "")
 	<-ran
@@ -271,7 +271,7 @@ func TestAttemptTimeoutEndsTheAttemptAndIsRetried(t *testing.T) {
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}), AttemptTimeout: 50 * time.Millisecond,
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			out, err := Run(t, e, d, do, impl, "")
 			require.NoError(t, err)
 			assert.Equal(t, "in time", out)
@@ -296,7 +296,7 @@ func TestBodyThatIgnoresItsContextIsAbandoned(t *testing.T) {
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry: e.Policy(retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}), AttemptTimeout: 50 * time.Millisecond,
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			out, err := Run(t, e, d, do, impl, "")
 			require.NoError(t, err)
 			assert.Equal(t, "attempt 2", out)
@@ -314,7 +314,7 @@ func TestEngineNotTheServerRaisesTheFinalErrorNearCallTimeout(t *testing.T) {
 				Retry:       e.Policy(retrypolicy.Policy{NumRetries: 1000, Wait: 100 * time.Millisecond, Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter}),
 				CallTimeout: 10 * time.Second, // which leaves a second for the last answer
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			_, err := Run(t, e, d, do, impl, "")
 			require.ErrorContains(t, err, "the last word")
 			var timeout *temporal.TimeoutError
@@ -335,7 +335,7 @@ func TestArgumentsAreFreshInEveryAttempt(t *testing.T) {
 			} {
 				impl := &sorter{}
 				d := activity.Define[*sorter]("Sorter", activity.Options{Retry: e.Policy(p), CallTimeout: time.Minute})
-				h := activity.Method(d, "Sort", (*sorter).Sort, activity.MethodOptions[[]int, []int]{})
+				h := activity.Method(d, "Sort", (*sorter).Sort)
 				_, err := Run(t, e, d, h, impl, []int{3, 1, 2})
 				require.ErrorContains(t, err, "again")
 				assert.Equal(t, [][]int{{3, 1, 2}, {3, 1, 2}, {3, 1, 2}}, impl.got)
@@ -361,7 +361,7 @@ func TestSuccessAtOnceSendsNoHeartbeat(t *testing.T) {
 	call := submit(t, c, do, queue, "x")
 	_, err := call.Get(t.Context())
 	require.NoError(t, err)
-	description, err := call.Handle().Describe(t.Context(), client.DescribeActivityOptions{IncludeHeartbeatDetails: true})
+	description, err := call.ActivityHandle().Describe(t.Context(), client.DescribeActivityOptions{IncludeHeartbeatDetails: true})
 	require.NoError(t, err)
 	assert.LessOrEqual(t, description.LastHeartbeatTime.Unix(), int64(0))
 }
@@ -372,7 +372,7 @@ func TestForeignWorkersGetExactlyNumRetriesFromTemporalItself(t *testing.T) {
 	d := activity.Define[*scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}, AttemptTimeout: time.Minute, ForeignWorkers: true,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	var started atomic.Int64
 	plain := sdkworker.New(c, queue, sdkworker.Options{})
 	plain.RegisterActivityWithOptions(func(context.Context, string) (string, error) {

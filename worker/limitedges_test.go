@@ -70,7 +70,7 @@ func TestWaitForARateTakesNoTimeInAWorkflowEnvironment(t *testing.T) {
 		d := activity.Define[*scripted]("Scripted", activity.Options{
 			Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: 3 * time.Hour, Limits: limits.PerWorker(hourly), Requires: limits.Units{"r": 1},
 		})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		do := activity.Method(d, "Do", (*scripted).Do)
 		twice(t, d, func(ctx workflow.Context) error { _, err := do.Execute(ctx, "x").Get(ctx); return err }, fine)
 	})
 }
@@ -94,7 +94,7 @@ func TestStartThatIsRefusedChargesNothing(t *testing.T) {
 	hold, err := set.TryAcquire(limits.Units{"c": 1})
 	require.NoError(t, err)
 	d := activity.Define[*scripted]("Limited", activity.Options{CallTimeout: time.Minute, Limits: set, Requires: limits.Units{"c": 1, "tokens": 10}, Retry: retrypolicy.Policy{InPlace: 20 * time.Second}})
-	h := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	h := activity.Method(d, "Do", (*scripted).Do)
 	impl := &scripted{body: fine}
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	call := submit(t, c, h, queue, "1")
@@ -157,7 +157,7 @@ func TestBodyThatEndsItsGoroutineHasReleasedBeforeAnythingIsDecided(t *testing.T
 					between = append(between, set.Snapshot().Limits[0].InUse)
 				}},
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			_, err := Run(t, e, d, do, impl, "x")
 			require.NoError(t, err)
 			mu.Lock()
@@ -196,7 +196,7 @@ func TestMaxElapsedBoundsTheWaitForLimitsOfARetry(t *testing.T) {
 				Retry:       retrypolicy.Policy{NumRetries: 3, Wait: time.Second, MaxElapsed: time.Minute},
 				CallTimeout: 24 * time.Hour, Limits: limits.PerWorker(limits.Rate("r", 1, time.Hour)), Requires: limits.Units{"r": 1},
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("the first failure") }}
 			var err error
 			if e == Sync {
@@ -214,7 +214,7 @@ func TestMaxElapsedBoundsTheWaitForLimitsOfARetry(t *testing.T) {
 			Retry:       retrypolicy.Policy{NumRetries: 3, Wait: time.Second, MaxElapsed: time.Minute},
 			CallTimeout: 24 * time.Hour, Limits: limits.PerWorker(limits.Rate("r", 1, time.Hour)), Requires: limits.Units{"r": 1},
 		})
-		activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		activity.Method(d, "Do", (*scripted).Do)
 		env := testsuite.NewActivityEnvironment(t)
 		testsuite.Register(t, env, d, &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("the first failure") }})
 		_, err := env.ExecuteActivity("Scripted.Do", "x")

@@ -13,8 +13,8 @@ import (
 	"github.com/concurry-go/concurry/limits"
 )
 
-// DefaultLimitMetrics is how often LimitMetrics reports where every is zero.
-const DefaultLimitMetrics = 10 * time.Second
+// DefaultLimitMetricsInterval is how often LimitMetrics reports where every is zero.
+const DefaultLimitMetricsInterval = 10 * time.Second
 
 // LimitMetrics keeps gauges of the limits of the worker's methods in handler,
 // such as the client's own MetricsHandler, while the worker runs. They have the
@@ -32,16 +32,16 @@ const DefaultLimitMetrics = 10 * time.Second
 // Workers of one process that host the same methods on one task queue want
 // handlers with tags of their own.
 //
-// every is how often they are reported; zero means DefaultLimitMetrics.
+// every is how often they are reported; zero means DefaultLimitMetricsInterval.
 func LimitMetrics(handler client.MetricsHandler, every time.Duration) Option {
-	return option(func(h *attempt.Host) error {
+	return option(func(h *engine) error {
 		switch {
 		case handler == nil:
 			return errors.New("worker: LimitMetrics: the handler is nil")
 		case every < 0:
-			return fmt.Errorf("worker: LimitMetrics: every %v: must be positive, or 0 (the default, %v)", every, DefaultLimitMetrics)
+			return fmt.Errorf("worker: LimitMetrics: every %v: must be positive, or 0 (the default, %v)", every, DefaultLimitMetricsInterval)
 		case every == 0:
-			every = DefaultLimitMetrics
+			every = DefaultLimitMetricsInterval
 		}
 		h.Reports = append(h.Reports, &limitReport{handler: handler, every: every})
 		return nil

@@ -38,7 +38,7 @@ func limited(e Engine, source limits.Source, requires limits.Units, p retrypolic
 	d := activity.Define[*scripted]("Scripted", activity.Options{
 		Retry: e.Policy(p), CallTimeout: time.Minute, Limits: source, Requires: requires,
 	})
-	return d, activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	return d, activity.Method(d, "Do", (*scripted).Do)
 }
 
 // gauge counts how many are inside at once.
@@ -68,7 +68,7 @@ func TestAttemptsHoldWhatTheyRequireAndReleaseItBeforeTheyWait(t *testing.T) {
 			Limits: set, Requires: limits.Units{"c": 2},
 			Observers: []retrypolicy.Observer{func(context.Context, retrypolicy.Event) { between = append(between, inUse()) }},
 		})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		do := activity.Method(d, "Do", (*scripted).Do)
 		_, err := Run(t, e, d, do, impl, "x")
 		require.NoError(t, err)
 		assert.Equal(t, []float64{2, 2, 2}, held)
@@ -203,7 +203,7 @@ func TestLongWaitForLimitsIsTheServers(t *testing.T) {
 	d := activity.Define[*scripted]("Short", activity.Options{
 		Retry: retrypolicy.Policy{InPlace: 10 * time.Millisecond}, CallTimeout: time.Minute, Limits: set, Requires: limits.Units{"c": 1},
 	})
-	short := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	short := activity.Method(d, "Do", (*scripted).Do)
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	call := submit(t, c, short, queue, "x")
 	require.Eventually(t, func() bool { return metrics.ours()["concurry_limit_hand_backs"] >= 3 }, 30*time.Second, 10*time.Millisecond)
@@ -223,7 +223,7 @@ func TestWaitForLimitsComesBackSoonWhenItsWorkerStops(t *testing.T) {
 	d := activity.Define[*scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: 3 * time.Hour, Limits: limits.PerWorker(limits.Resource("c", 1)), Requires: limits.Units{"c": 1},
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "there", nil }}
 	start := func() *worker.Worker {
 		return Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
@@ -262,7 +262,7 @@ func TestWaitForLimitsEndsWithTheCall(t *testing.T) {
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry: e.Policy(retrypolicy.Policy{}), CallTimeout: 4 * time.Second, Limits: set, Requires: limits.Units{"c": 1},
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			impl := &scripted{}
 			_, err := Run(t, e, d, do, impl, "x")
 			require.ErrorContains(t, err, "limits: no room for c, 0 ahead")
@@ -288,7 +288,7 @@ func TestWaitForLimitsEndsWithTheCall(t *testing.T) {
 				Retry: retrypolicy.Policy{InPlace: waits.inPlace}, CallTimeout: time.Minute, HeartbeatTimeout: waits.heartbeat,
 				Limits: set, Requires: limits.Units{"c": 1},
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, &scripted{}) })
 			call := submit(t, c, do, queue, "x")
 			require.Eventually(t, func() bool { return set.Snapshot().Waiting == 1 }, 20*time.Second, 5*time.Millisecond)
@@ -364,7 +364,7 @@ func TestWaitForLimitsDoesNotEatTheAttemptsTimeout(t *testing.T) {
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry: e.Policy(retrypolicy.Policy{}), AttemptTimeout: 500 * time.Millisecond, Limits: set, Requires: limits.Units{"c": 1},
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			out, err := Run(t, e, d, do, impl, "x")
 			require.NoError(t, err)
 			assert.Equal(t, "in time", out)
@@ -405,7 +405,7 @@ func TestBadLimitsAreRefusedBeforeAnythingRuns(t *testing.T) {
 		`Scripted.Do: Requires map[c:1]: must be empty without Limits`:                     options(nil, limits.Units{"c": 1}),
 	} {
 		d := activity.Define[*scripted]("Scripted", o)
-		_, err = activity.NewMethod(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		_, err = activity.NewMethod(d, "Do", (*scripted).Do)
 		require.ErrorContains(t, err, want)
 	}
 	d := activity.Define[*scripted]("Scripted", options(limits.MustNew(limits.Resource("c", 1)), nil))

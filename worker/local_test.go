@@ -172,7 +172,7 @@ func TestLocalWaitsTakeNoTimeInTheEnvironment(t *testing.T) {
 	d := activity.Define[*scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 3, Wait: time.Hour, Jitter: retrypolicy.NoJitter}, CallTimeout: 24 * time.Hour,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	_, err := runLocal(t, Environment, d, do, impl, "")
 	require.ErrorContains(t, err, "again")
 	assert.EqualValues(t, 4, impl.started.Load())
@@ -214,7 +214,7 @@ func TestLocalCancellationEndsABodyAndAWaitAndIsNeverRetried(t *testing.T) {
 					Retry: retrypolicy.Policy{NumRetries: 5, Wait: retrypolicy.NoWait}, CallTimeout: time.Hour,
 				})
 			}
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			flow := func(ctx workflow.Context) error {
 				ctx, cancel := workflow.WithCancel(ctx)
 				future := do.ExecuteLocal(ctx, "")
@@ -275,7 +275,7 @@ func TestLocalAttemptTimeoutIsRetried(t *testing.T) {
 		d := activity.Define[*scripted]("Scripted", activity.Options{
 			Retry: retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}, AttemptTimeout: 50 * time.Millisecond,
 		})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		do := activity.Method(d, "Do", (*scripted).Do)
 		out, err := runLocal(t, e, d, do, impl, "")
 		require.NoError(t, err)
 		assert.Equal(t, "in time", out)
@@ -295,7 +295,7 @@ func TestLocalCallHasRoomForAllItsAttempts(t *testing.T) {
 	d := activity.Define[*scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 9, Wait: time.Second, Backoff: retrypolicy.Linear, Jitter: retrypolicy.NoJitter}, AttemptTimeout: time.Second,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	_, err := runLocal(t, InPlace, d, do, impl, "")
 	require.NoError(t, err)
 	assert.Equal(t, 10*(1+1+10)*time.Second, time.Duration(deadline.Load()))
@@ -308,7 +308,7 @@ func TestEngineRaisesTheFinalErrorOfALocalCallNearItsTimeout(t *testing.T) {
 		Retry:       retrypolicy.Policy{NumRetries: 1000, Wait: 50 * time.Millisecond, Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter},
 		CallTimeout: 3 * time.Second,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	_, err := runLocal(t, InPlace, d, do, impl, "")
 	require.ErrorContains(t, err, "the last word")
 	var timeout *temporal.TimeoutError

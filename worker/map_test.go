@@ -219,7 +219,7 @@ func TestMapThatStopsOnErrorCancelsTheOthers(t *testing.T) {
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry: retrypolicy.Policy{NumRetries: 3}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second,
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			_, err := run(t, d, do, impl, inputs(5), activity.Concurrency(2), activity.StopOnError())
 			var failed *activity.MapError
 			require.ErrorAs(t, err, &failed)

@@ -27,12 +27,12 @@ func TestCallInsideACallSeesItsOwn(t *testing.T) {
 				inner := activity.Func("Inner", func(ctx context.Context, _ int) (string, error) {
 					_, _, refused := activity.LastRefusal[string](ctx)
 					_, err := activity.Ticket(ctx)
-					seen = append(seen, fmt.Sprintf("attempt %d, %d earlier, refused %t, ticket %t", activity.Attempt(ctx), len(activity.Previous(ctx)), refused, err == nil))
-					if policy.NumRetries > 0 && activity.Attempt(ctx) == 1 {
+					seen = append(seen, fmt.Sprintf("attempt %d, %d earlier, refused %t, ticket %t", activity.AttemptNumber(ctx), len(activity.Previous(ctx)), refused, err == nil))
+					if policy.NumRetries > 0 && activity.AttemptNumber(ctx) == 1 {
 						return "", errors.New("not yet")
 					}
 					return "good", nil
-				}, activity.Options{Retry: policy}, activity.MethodOptions[int, string]{})
+				}, activity.FuncOptions[int, string]{Retry: policy})
 				outer := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
 					if n < 3 {
 						return "bad", nil
@@ -72,7 +72,7 @@ func TestEndOfACallInsideACallIsAnErrorLikeAnyOther(t *testing.T) {
 				t.Parallel()
 				Each(t, func(t *testing.T, e Engine) {
 					inner := activity.Func("Inner", func(context.Context, int) (int, error) { return 0, end() },
-						activity.Options{Retry: policy}, activity.MethodOptions[int, int]{})
+						activity.FuncOptions[int, int]{Retry: policy})
 					outer := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
 						_, err := inner.Inline().Call(ctx, n)
 						return "", fmt.Errorf("inner: %w", err)
@@ -95,7 +95,7 @@ func TestEndOfASubmittedCallInsideACallIsRetried(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
 	inner := activity.Func("Inner", func(context.Context, int) (int, error) { return 0, errors.New("declined") },
-		activity.Options{Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}, CallTimeout: Timeout, TaskQueue: queue}, activity.MethodOptions[int, int]{})
+		activity.FuncOptions[int, int]{Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}, CallTimeout: Timeout, TaskQueue: queue})
 	outer := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
 		call, err := inner.Submit(ctx, activity.GetClient(ctx), n)
 		if err != nil {

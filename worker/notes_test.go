@@ -91,7 +91,7 @@ func TestLimitsThatNobodyRequiresAreTold(t *testing.T) {
 	define := func(name string, o activity.Options, methods ...activity.MethodOptions[int, int]) *activity.Definition[*scripted] {
 		o.CallTimeout = time.Minute
 		d := activity.Define[*scripted](name, o)
-		activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		activity.Method(d, "Do", (*scripted).Do)
 		for _, m := range methods {
 			activity.Method(d, "Again", (*scripted).Again, m)
 		}

@@ -131,7 +131,7 @@ func TestMetricsCountAttemptsRetriesAndGiveUps(t *testing.T) {
 	plain, plainly := activity.Define[*scripted]("Plain", activity.Options{Retry: retrypolicy.Policy{NumRetries: 1}, CallTimeout: time.Minute}), &scripted{
 		body: func(_ context.Context, _ int, in string) (string, error) { return in, nil },
 	}
-	unjudged := activity.Method(plain, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	unjudged := activity.Method(plain, "Do", (*scripted).Do)
 	var seen events
 	Start(t, c, queue, func(w *worker.Worker) {
 		worker.Register(w, d, impl)
@@ -178,7 +178,7 @@ func TestLostAttemptIsToldOfByTheWorkerThatFindsOut(t *testing.T) {
 	d := activity.Define[*scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second, TaskQueue: queue,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	started, over := make(chan struct{}), make(chan struct{})
 	bare := sdkworker.New(c, queue, sdkworker.Options{})
 	bare.RegisterActivityWithOptions(func(context.Context, string) (string, error) {
@@ -214,7 +214,7 @@ func TestCancellationAndShutdownAreToldOf(t *testing.T) {
 		Retry: retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second,
 		Observers: []retrypolicy.Observer{seen.observe},
 	})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	first := worker.New(c, queue, worker.Options{WorkerStopTimeout: time.Millisecond})
 	worker.Register(first, d, impl)
 	require.NoError(t, first.Start())
@@ -249,7 +249,7 @@ func TestObserverThatPanicsChangesNothing(t *testing.T) {
 				seen.observe,
 			},
 		})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		do := activity.Method(d, "Do", (*scripted).Do)
 		out, err := Run(t, e, d, do, impl, "x")
 		require.NoError(t, err)
 		assert.Equal(t, "x", out)

@@ -19,7 +19,7 @@ import (
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/chain"
-	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -30,10 +30,10 @@ const (
 	stopTimeout = 10 * time.Second
 )
 
-// Option refines a plugin, and with it a worker: Policies, Observe, Inside,
-// Slots, LimitMetrics or Random.
+// Option refines a plugin, and with it a worker: [Policies], [Host], [HostFunc],
+// [Observe], [Inside], [Slots], [LimitMetrics], [AdoptBefore] or [Random].
 type Option interface {
-	apply(h *attempt.Host) error
+	apply(h *engine) error
 }
 
 // Policies are options by activity type, for activities that exist already:
@@ -47,9 +47,9 @@ type Option interface {
 // definitions are not named here: their options stand in their definition.
 type Policies map[string]activity.Options
 
-func (p Policies) apply(h *attempt.Host) error {
+func (p Policies) apply(h *engine) error {
 	for _, activityType := range slices.Sorted(maps.Keys(p)) {
-		spec, err := activity.PolicySpec(activityType, p[activityType])
+		spec, err := registration.PolicySpec(activityType, p[activityType])
 		if err != nil {
 			return chain.Each(err, func(err error) error { return fmt.Errorf("worker: Policies: %w", err) })
 		}
@@ -57,19 +57,19 @@ func (p Policies) apply(h *attempt.Host) error {
 			return fmt.Errorf("worker: Policies: %s: given twice", activityType)
 		}
 		h.Add(spec)
-		h.Note(hosting.IdleLimits(activityType, spec))
+		h.Note(registration.IdleLimits(activityType, spec))
 	}
 	return nil
 }
 
-type option func(h *attempt.Host) error
+type option func(h *engine) error
 
-func (o option) apply(h *attempt.Host) error { return o(h) }
+func (o option) apply(h *engine) error { return o(h) }
 
 // Observe tells observers of every attempt that ends on the worker, of all
 // methods of definitions, and of activities in Policies.
 func Observe(observers ...retrypolicy.Observer) Option {
-	return option(func(h *attempt.Host) error {
+	return option(func(h *engine) error {
 		for i, o := range observers {
 			if o == nil {
 				return fmt.Errorf("worker: Observe: observer %d is nil", i)
@@ -83,7 +83,7 @@ func Observe(observers ...retrypolicy.Observer) Option {
 // Random replaces the source of jitter, such as with testsuite.Seeded in tests:
 // uniform in [0, n), safe for concurrent use.
 func Random(source func(n int64) int64) Option {
-	return option(func(h *attempt.Host) error {
+	return option(func(h *engine) error {
 		if source == nil {
 			return errors.New("worker: Random: the source is nil")
 		}
@@ -92,17 +92,30 @@ func Random(source func(n int64) int64) Option {
 	})
 }
 
-// Refine applies options to an engine; package testsuite uses it.
-func Refine(host *attempt.Host, options ...Option) error {
+// engine is what options refine.
+type engine struct {
+	*attempt.Host
+	hosts []*registration.Registration
+}
+
+func (h *engine) refine(options []Option) error {
 	var errs []error
 	for i, o := range options {
 		if o == nil {
 			errs = append(errs, fmt.Errorf("worker: option %d is nil", i))
 			continue
 		}
-		errs = append(errs, o.apply(host))
+		errs = append(errs, o.apply(h))
 	}
 	return errors.Join(errs...)
+}
+
+func init() { //nolint:gochecknoinits // package testsuite gets what users do not
+	registration.Refine = func(host *attempt.Host, options any) ([]*registration.Registration, error) {
+		h := &engine{Host: host}
+		err := h.refine(options.([]Option)) //nolint:forcetypeassert,errcheck // package testsuite's types see to it
+		return h.hosts, err
+	}
 }
 
 // PluginSet is the plugin, for worker.Options.Plugins or client.Options.Plugins
@@ -132,7 +145,7 @@ func Plugin(options ...Option) *PluginSet {
 
 // NewPlugin makes the plugin.
 func NewPlugin(options ...Option) (*PluginSet, error) {
-	if _, err := newHost(options); err != nil {
+	if _, err := newEngine(options); err != nil {
 		return nil, err
 	}
 	p := &PluginSet{options: options, workers: map[string]*hosted{}}
@@ -152,10 +165,10 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 	return p, nil
 }
 
-// newHost is an engine refined by options, whose clock has no defaults yet.
-func newHost(options []Option) (*attempt.Host, error) {
-	host := &attempt.Host{}
-	return host, Refine(host, options...)
+// newEngine is an engine refined by options, whose clock has no defaults yet.
+func newEngine(options []Option) (*engine, error) {
+	h := &engine{Host: &attempt.Host{}}
+	return h, h.refine(options)
 }
 
 func (p *PluginSet) configureClient(ctx context.Context, o client.PluginConfigureClientOptions) error {
@@ -167,7 +180,7 @@ func (p *PluginSet) configureClient(ctx context.Context, o client.PluginConfigur
 
 // configureWorker gives a worker an engine. The SDK panics with its error.
 func (p *PluginSet) configureWorker(_ context.Context, o worker.PluginConfigureWorkerOptions) error {
-	host, err := newHost(p.options)
+	host, err := newEngine(p.options)
 	if err != nil {
 		return err
 	}
@@ -184,7 +197,7 @@ func (p *PluginSet) configureWorker(_ context.Context, o worker.PluginConfigureW
 
 // configureReplayer gives a replayer the side of workflows.
 func (p *PluginSet) configureReplayer(_ context.Context, o worker.PluginConfigureWorkflowReplayerOptions) error {
-	host, err := newHost(p.options)
+	host, err := newEngine(p.options)
 	if err != nil {
 		return err
 	}
@@ -195,7 +208,7 @@ func (p *PluginSet) configureReplayer(_ context.Context, o worker.PluginConfigur
 // start is called before a worker polls, and before a replay.
 func (p *PluginSet) start(_ context.Context, o temporal.SimplePluginRunContextBeforeOptions) error {
 	if o.WorkflowReplayer {
-		registerFallback(o.Registry, workflow.VersioningBehaviorUnspecified)
+		registerCallWorkflow(o.Registry, workflow.VersioningBehaviorUnspecified)
 		return nil
 	}
 	p.mu.Lock()
@@ -222,11 +235,11 @@ func (p *PluginSet) StopWorker(ctx context.Context, o worker.PluginStopWorkerOpt
 
 // check refuses options of a worker that do not go together with the plugin's.
 func (p *PluginSet) check(o *worker.Options) error {
-	host, err := newHost(p.options)
+	host, err := newEngine(p.options)
 	if err != nil {
 		return err
 	}
-	return checkOptions(o, host)
+	return checkOptions(o, host.Host)
 }
 
 // sole is the worker of a plugin that has one.

@@ -29,7 +29,7 @@ func TestStartRefusesIncompleteRegistrationsBeforePolling(t *testing.T) {
 	t.Parallel()
 	empty := activity.Define[*scripted]("Empty", activity.Options{CallTimeout: time.Minute})
 	untimed := activity.Define[*scripted]("Untimed", activity.Options{})
-	activity.Method(untimed, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	activity.Method(untimed, "Do", (*scripted).Do)
 	fine, _ := define(t, InPlace, retrypolicy.Policy{})
 
 	w := worker.New(lazy(t), "q", worker.Options{})
@@ -77,11 +77,11 @@ func TestMethodsOfEveryShape(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
 		d := activity.Define[shapes]("Shapes", activity.Options{Retry: e.Policy(retrypolicy.Policy{NumRetries: 1}), CallTimeout: time.Minute})
-		ping := activity.Method(d, "Ping", activity.NoInput(shapes.Ping), activity.MethodOptions[activity.None, string]{})
-		tell := activity.Method(d, "Tell", activity.NoOutput(shapes.Tell), activity.MethodOptions[string, activity.None]{})
-		nudge := activity.Method(d, "Nudge", activity.ErrorOnly(shapes.Nudge), activity.MethodOptions[activity.None, activity.None]{})
-		pair := activity.Method(d, "Pair", activity.Two(shapes.Pair), activity.MethodOptions[activity.Args2[string, int], string]{})
-		triple := activity.Method(d, "Triple", activity.Three(shapes.Triple), activity.MethodOptions[activity.Args3[string, string, bool], string]{})
+		ping := activity.Method(d, "Ping", activity.NoInput(shapes.Ping))
+		tell := activity.Method(d, "Tell", activity.NoOutput(shapes.Tell))
+		nudge := activity.Method(d, "Nudge", activity.ErrorOnly(shapes.Nudge))
+		pair := activity.Method(d, "Pair", activity.Two(shapes.Pair))
+		triple := activity.Method(d, "Triple", activity.Three(shapes.Triple))
 
 		out, err := Run(t, e, d, ping, shapes{}, activity.None{})
 		require.NoError(t, err)

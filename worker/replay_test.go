@@ -40,8 +40,8 @@ var (
 		CallTimeout:      time.Minute,
 		HeartbeatTimeout: time.Second,
 	})
-	succeed = activity.Method(recorded, "Succeed", (*recorder).Succeed, activity.MethodOptions[string, string]{})
-	fail    = activity.Method(recorded, "Fail", (*recorder).Fail, activity.MethodOptions[string, string]{})
+	succeed = activity.Method(recorded, "Succeed", (*recorder).Succeed)
+	fail    = activity.Method(recorded, "Fail", (*recorder).Fail)
 	third   = activity.Method(recorded, "Third", (*recorder).Third, activity.MethodOptions[string, string]{
 		RetryUntil: []validation.Validator[string]{func(s string, a retrypolicy.Attempt) error {
 			if a.Number < 3 {
@@ -54,7 +54,7 @@ var (
 	refused = activity.Method(recorded, "Refused", (*recorder).Refused, activity.MethodOptions[string, string]{
 		RetryUntil: []validation.Validator[string]{validation.AcceptIf("never good", func(string) bool { return false })},
 	})
-	hang = activity.Method(recorded, "Hang", (*recorder).Hang, activity.MethodOptions[string, string]{})
+	hang = activity.Method(recorded, "Hang", (*recorder).Hang)
 )
 
 // recorder has the bodies behind the stored histories.
@@ -212,7 +212,7 @@ func TestChangedPolicyReplays(t *testing.T) {
 		Retry:       retrypolicy.Policy{NumRetries: 77, Wait: time.Hour, InPlace: -1, Backoff: retrypolicy.Fibonacci},
 		CallTimeout: 24 * time.Hour, AttemptTimeout: time.Second, HeartbeatTimeout: activity.NoHeartbeat,
 	})
-	changed := activity.Method(d, "Fail", (*recorder).Fail, activity.MethodOptions[string, string]{})
+	changed := activity.Method(d, "Fail", (*recorder).Fail)
 	require.NoError(t, replay(t, "execute-fails", call(changed)))
 	require.NoError(t, replay(t, "local-fails", local(changed)))
 }

@@ -125,7 +125,7 @@ func TestRequestsOfACall(t *testing.T) {
 			d := activity.Define[*scripted]("Scripted", activity.Options{
 				Retry: test.engine.Policy(retrypolicy.Policy{NumRetries: 5, Wait: time.Millisecond}), CallTimeout: Timeout, TaskQueue: queue,
 			})
-			do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+			do := activity.Method(d, "Do", (*scripted).Do)
 			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 			_, err := submit(t, c, do, queue, "").Get(t.Context())
 			if test.failures > 5 {
@@ -219,7 +219,7 @@ func TestLateHeartbeatFindsNobody(t *testing.T) {
 	queue := Queue(t)
 	var seen []string
 	impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
-		seen = append(seen, fmt.Sprintf("body %d as attempt %d in server attempt %d", n, activity.Attempt(ctx), activity.GetInfo(ctx).Attempt))
+		seen = append(seen, fmt.Sprintf("body %d as attempt %d in server attempt %d", n, activity.AttemptNumber(ctx), activity.GetInfo(ctx).Attempt))
 		if n == 1 {
 			time.Sleep(time.Second) // for a sign of life
 			return "", errors.New("declined")
@@ -361,7 +361,7 @@ func TestDetailsOfAMethodReachTheServer(t *testing.T) {
 			<-recorded
 			page := -1
 			assert.Eventually(t, func() bool {
-				described, err := call.Handle().Describe(t.Context(), client.DescribeActivityOptions{IncludeHeartbeatDetails: true})
+				described, err := call.ActivityHandle().Describe(t.Context(), client.DescribeActivityOptions{IncludeHeartbeatDetails: true})
 				return err == nil && described.GetHeartbeatDetails(&page) == nil && page == 3
 			}, Timeout, 20*time.Millisecond, "the last of them: %d", page)
 			close(goOn)

@@ -56,7 +56,7 @@ func newInSession(source limits.Source) *inSession {
 	s.d = activity.Define[*scripted]("Scripted", activity.Options{
 		CallTimeout: time.Minute, HeartbeatTimeout: time.Second, Limits: source,
 	})
-	s.do = activity.Method(s.d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	s.do = activity.Method(s.d, "Do", (*scripted).Do)
 	return s
 }
 
@@ -227,7 +227,7 @@ func TestBodyThatIgnoresTheSessionsEndLosesItsLease(t *testing.T) {
 		return "", nil
 	}}
 	d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: time.Minute, HeartbeatTimeout: time.Second, Limits: limits.PerSession(limits.Resource("c", 1))})
-	do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+	do := activity.Method(d, "Do", (*scripted).Do)
 	flow := func(ctx workflow.Context) error {
 		return activity.InSession(ctx, options(), func(ctx workflow.Context) error {
 			do.Execute(ctx, "x")

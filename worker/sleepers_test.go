@@ -114,7 +114,7 @@ func TestServerAttemptHasRoomForTwoAttemptsWhateverNumRetries(t *testing.T) {
 					Retry:          retrypolicy.Policy{NumRetries: retries, InPlace: tc.inPlace},
 					AttemptTimeout: tc.attempt, CallTimeout: tc.call,
 				})
-				do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+				do := activity.Method(d, "Do", (*scripted).Do)
 				queue, c := Queue(t), Client(t)
 				Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 				out, err := submit(t, c, do, queue, "").Get(t.Context())

@@ -8,7 +8,6 @@ import (
 
 	"go.temporal.io/sdk/worker"
 
-	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
@@ -25,7 +24,7 @@ import (
 // be acquired once more, nor for another worker, whose polls in vain would hold
 // its units. Activities of sessions, and local ones, have slots of their own.
 func Slots(limiter limits.Limiter, units limits.Units) Option {
-	return option(func(h *attempt.Host) error {
+	return option(func(h *engine) error {
 		if limiter == nil {
 			return errors.New("worker: Slots: the limiter is nil")
 		}

@@ -28,8 +28,7 @@ func atOnce() retrypolicy.Policy {
 
 func TestStopIsTheSameOnBothSidesOfTheWire(t *testing.T) {
 	t.Parallel()
-	refusing := activity.Func("Refusing", func(context.Context, int) (int, error) { return 0, nil }, activity.Options{},
-		activity.MethodOptions[int, int]{RetryUntil: []validation.Validator[int]{validation.AcceptIf("bad", func(int) bool { return false })}})
+	refusing := activity.Func("Refusing", func(context.Context, int) (int, error) { return 0, nil }, activity.FuncOptions[int, int]{RetryUntil: []validation.Validator[int]{validation.AcceptIf("bad", func(int) bool { return false })}})
 	for name, body := range map[string]func(ctx context.Context) error{
 		"an error":         func(context.Context) error { return errors.New("x") },
 		"a panic":          func(context.Context) error { panic("out of cheese") },
@@ -79,7 +78,7 @@ func TestStopOfAMapIsFound(t *testing.T) {
 func TestStopOfAnotherCallIsNotThisOnes(t *testing.T) {
 	t.Parallel()
 	inner := activity.Func("Inner", func(context.Context, int) (int, error) { return 0, errors.New("x") },
-		activity.Options{Retry: atOnce()}, activity.MethodOptions[int, int]{})
+		activity.FuncOptions[int, int]{Retry: atOnce()})
 	Each(t, func(t *testing.T, e Engine) {
 		for name, wrap := range map[string]func(error) error{
 			"as it is": func(err error) error { return err },

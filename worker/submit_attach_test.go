@@ -108,7 +108,7 @@ func TestTerminatedCallSaysSo(t *testing.T) {
 		call, err := do.With(activity.CallOptions{TaskQueue: Queue(t)}).Submit(t.Context(), c, "")
 		require.NoError(t, err)
 		if call.Standalone() {
-			err = call.Handle().Terminate(t.Context(), client.TerminateActivityOptions{Reason: "an operator"})
+			err = call.ActivityHandle().Terminate(t.Context(), client.TerminateActivityOptions{Reason: "an operator"})
 		} else {
 			err = c.TerminateWorkflow(t.Context(), call.ID(), call.RunID(), "an operator")
 		}
@@ -127,7 +127,7 @@ func TestAttachNamesWhatIsWrong(t *testing.T) {
 	eachWay(t, func(t *testing.T, w way) {
 		c, queue := w.client(t), Queue(t)
 		d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 1})
-		other := activity.Method(d, "Again", (*scripted).Again, activity.MethodOptions[int, int]{})
+		other := activity.Method(d, "Again", (*scripted).Again)
 		_, err := do.Attach(t.Context(), c, queue)
 		require.ErrorIs(t, err, activity.ErrUnknownID)
 		require.ErrorContains(t, err, fmt.Sprintf("Scripted.Do: Attach: call ID %q: the server knows no call with this ID", queue))

@@ -30,7 +30,7 @@ func TestCancelEndsASubmittedCall(t *testing.T) {
 		d := activity.Define[*scripted]("Scripted", activity.Options{
 			Retry: retrypolicy.Policy{NumRetries: 5}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second, TaskQueue: queue,
 		})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		do := activity.Method(d, "Do", (*scripted).Do)
 		Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 		call, err := do.Submit(t.Context(), c, "")
 		require.NoError(t, err)

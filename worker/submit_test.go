@@ -91,7 +91,7 @@ func (w way) hosted(t *testing.T, p retrypolicy.Policy, impl *scripted, validato
 	queue := Queue(t)
 	d, do := define(t, InPlace, p, validators...)
 	Start(t, w.client(t), queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
-	return w.client(t), do.With(activity.CallOptions{TaskQueue: queue})
+	return w.client(t), do.With(activity.CallOptions{TaskQueue: queue}).Handle
 }
 
 func TestSubmitReturnsTheResult(t *testing.T) {
@@ -107,7 +107,7 @@ func TestSubmitReturnsTheResult(t *testing.T) {
 		call, err := do.Submit(t.Context(), c, "hello")
 		require.NoError(t, err)
 		assert.Equal(t, w == standalone, call.Standalone())
-		assert.Equal(t, w == standalone, call.Handle() != nil)
+		assert.Equal(t, w == standalone, call.ActivityHandle() != nil)
 		out, err := call.Get(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, "hello!", out)

@@ -65,7 +65,7 @@ func TestLastErrorBeforeTheCallsEndIsKept(t *testing.T) {
 		d := activity.Define[*scripted]("Scripted", activity.Options{
 			Retry: e.Policy(retrypolicy.Policy{NumRetries: 5, Wait: time.Millisecond}), CallTimeout: 3 * time.Second,
 		})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		do := activity.Method(d, "Do", (*scripted).Do)
 		_, err := Run(t, e, d, do, impl, "")
 		require.Error(t, err)
 		assert.Contains(t, err.Error(), "disk full", "what the attempt before said")
@@ -88,7 +88,7 @@ func TestEndByTimeNamesTheOptionAndItsValue(t *testing.T) {
 		d := activity.Define[*scripted]("Scripted", activity.Options{
 			Retry: e.Policy(retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}), AttemptTimeout: 50 * time.Millisecond,
 		})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{})
+		do := activity.Method(d, "Do", (*scripted).Do)
 		_, err := Run(t, e, d, do, impl, "")
 		require.ErrorContains(t, err, "AttemptTimeout 50ms")
 		if e == Sync {
@@ -141,7 +141,7 @@ func TestSpentRetriesAreInTheFailure(t *testing.T) {
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	call := submit(t, c, do, queue, "")
 	_, err := call.Get(t.Context())
-	described, describeErr := call.Handle().Describe(t.Context(), client.DescribeActivityOptions{IncludeOutcome: true})
+	described, describeErr := call.ActivityHandle().Describe(t.Context(), client.DescribeActivityOptions{IncludeOutcome: true})
 	require.NoError(t, describeErr)
 	failure := described.RawResponse.GetOutcome().GetFailure()
 	assert.Equal(t, "503; gave up after 4 attempts: retries spent", failure.GetMessage())
@@ -194,7 +194,7 @@ func TestResultAfterRetriesTellsOfThem(t *testing.T) {
 		out, err := call.Get(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, "good", out)
-		described, err := call.Handle().Describe(t.Context(), client.DescribeActivityOptions{IncludeOutcome: true})
+		described, err := call.ActivityHandle().Describe(t.Context(), client.DescribeActivityOptions{IncludeOutcome: true})
 		require.NoError(t, err)
 		payloads := described.RawResponse.GetOutcome().GetResult().GetPayloads()
 		require.Len(t, payloads, 1)

@@ -101,14 +101,14 @@ func TestCallThatCouldRunDoesNotWaitForCallsThatWaitInPlace(t *testing.T) {
 				t.Run(fmt.Sprintf("%d/%s/%s", n, how, why), func(t *testing.T) {
 					t.Parallel()
 					queue, c := Queue(t), testsuite.Client(t)
-					o := activity.Options{
+					o := activity.FuncOptions[string, string]{
 						Retry: retrypolicy.Policy{
 							NumRetries: 5, Wait: time.Hour, Backoff: retrypolicy.Constant, Jitter: retrypolicy.NoJitter, InPlace: 2 * time.Hour,
 						},
 						AttemptTimeout: time.Minute, TaskQueue: queue,
 					}
-					method := func(name string, o activity.Options, err error) *activity.FuncHandle[string, string] {
-						return activity.Func(name, func(_ context.Context, in string) (string, error) { return in, err }, o, activity.MethodOptions[string, string]{})
+					method := func(name string, o activity.FuncOptions[string, string], err error) *activity.FuncHandle[string, string] {
+						return activity.Func(name, func(_ context.Context, in string) (string, error) { return in, err }, o)
 					}
 					free, waits := method("Free", o, nil), method("Fails", o, errDeclined)
 					if why == "limits" {
@@ -177,7 +177,7 @@ func TestActivitiesOfSessionsWaitInTheirOwnSlots(t *testing.T) {
 	})
 	require.NoError(t, err)
 	impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
-		if activity.Attempt(ctx) == 1 {
+		if activity.AttemptNumber(ctx) == 1 {
 			return "", errDeclined
 		}
 		return fmt.Sprint("server attempt ", activity.GetInfo(ctx).Attempt), nil

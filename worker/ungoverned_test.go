@@ -29,8 +29,7 @@ func (e *teapot) Error() string { return e.text }
 func TestMethodsWithoutAPolicyEndAsOthersDo(t *testing.T) {
 	t.Parallel()
 	refusing := activity.Func("Refusing", func(context.Context, int) (string, error) { return "bad", nil },
-		activity.Options{Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Microsecond}},
-		activity.MethodOptions[int, string]{RetryUntil: []validation.Validator[string]{validation.AcceptIf("bad", func(string) bool { return false })}})
+		activity.FuncOptions[int, string]{Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Microsecond}, RetryUntil: []validation.Validator[string]{validation.AcceptIf("bad", func(string) bool { return false })}})
 	for name, test := range map[string]struct {
 		end   func(ctx context.Context) error
 		check func(t *testing.T, err error, app *temporal.ApplicationError)

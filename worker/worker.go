@@ -12,7 +12,7 @@ import (
 
 	"github.com/concurry-go/concurry/activity"
 	"github.com/concurry-go/concurry/internal/chain"
-	"github.com/concurry-go/concurry/internal/hosting"
+	"github.com/concurry-go/concurry/internal/registration"
 )
 
 // Options are Temporal's worker options. WorkerStopTimeout is 10 seconds where
@@ -32,7 +32,7 @@ type Worker struct {
 	hosted *hosted
 
 	mu            sync.Mutex
-	registrations []*hosting.Registration
+	registrations []*registration.Registration
 	started       bool
 }
 
@@ -49,7 +49,7 @@ func New(c client.Client, taskQueue string, options Options, refine ...Option) *
 	}
 	plugin, err := base.fresh(refine)
 	if err != nil {
-		w.add(hosting.Broken(err))
+		w.add(registration.Broken(err))
 		plugin = Plugin()
 	}
 	options.Plugins = slices.DeleteFunc(slices.Clone(options.Plugins), func(p worker.Plugin) bool {
@@ -58,11 +58,11 @@ func New(c client.Client, taskQueue string, options Options, refine ...Option) *
 	})
 	options.Plugins = append(options.Plugins, plugin)
 	if err := checkTaskQueue(taskQueue); err != nil {
-		w.add(hosting.Broken(err))
+		w.add(registration.Broken(err))
 		taskQueue = "none" // it is never polled
 	}
 	if err := plugin.check(&options); err != nil {
-		w.add(hosting.Broken(err))
+		w.add(registration.Broken(err))
 		options.EnableSessionWorker = false
 		options.MaxConcurrentActivityExecutionSize, options.MaxConcurrentWorkflowTaskExecutionSize = 0, 0
 	}
@@ -89,22 +89,22 @@ func checkTaskQueue(name string) error {
 // its methods must be safe for concurrent use.
 func Register[S any](w *Worker, d *activity.Definition[S], impl S) {
 	if d == nil {
-		w.add(hosting.Broken(errors.New("worker: Register: the definition is nil")))
+		w.add(registration.Broken(errors.New("worker: Register: the definition is nil")))
 		return
 	}
-	w.add(d.Bind(impl))
+	w.add(registration.Bind(d, impl))
 }
 
 // RegisterFunc hosts a function declared by activity.Func.
 func RegisterFunc[In, Out any](w *Worker, h *activity.FuncHandle[In, Out]) {
 	if h == nil {
-		w.add(hosting.Broken(errors.New("worker: RegisterFunc: the function handle is nil")))
+		w.add(registration.Broken(errors.New("worker: RegisterFunc: the function handle is nil")))
 		return
 	}
-	w.add(h.Bind())
+	w.add(registration.Bind(h, nil))
 }
 
-func (w *Worker) add(r *hosting.Registration) {
+func (w *Worker) add(r *registration.Registration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.started {
@@ -167,7 +167,7 @@ func (w *Worker) complete() error {
 	if w.started {
 		return nil
 	}
-	if err := hosting.Apply(w.registrations, w.temporalWorker, w.hosted.host); err != nil {
+	if err := registration.Apply(w.registrations, w.temporalWorker, w.hosted.host); err != nil {
 		return chain.Each(err, prefixed)
 	}
 	w.started = true

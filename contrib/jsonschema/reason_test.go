@@ -153,17 +153,15 @@ func TestTheEngineKeepsAReasonAsItIsAndObserversFindTheLibrarysError(t *testing.
 	wrong := "[" + strings.TrimSuffix(strings.Repeat("-1,", 500), ",") + "]"
 	var seen []int
 	answer := activity.Func("Answer", func(context.Context, string) (string, error) { return wrong, nil },
-		activity.Options{
+		activity.FuncOptions[string, string]{
 			Retry: retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait}, CallTimeout: time.Minute,
 			Observers: []retrypolicy.Observer{func(_ context.Context, e retrypolicy.Event) {
 				if invalid, ok := errors.AsType[*lib.ValidationError](e.Err); ok {
 					seen = append(seen, len(invalid.Causes))
 				}
-			}},
-		},
-		activity.MethodOptions[string, string]{RetryUntil: []validation.Validator[string]{
-			jsonschema.Text[string](jsonschema.MustCompile(`{"items": {"minimum": 0}}`)),
-		}})
+			}}, RetryUntil: []validation.Validator[string]{
+				jsonschema.Text[string](jsonschema.MustCompile(`{"items": {"minimum": 0}}`)),
+			}})
 	_, err := answer.Inline().Call(t.Context(), "")
 	var rve *validation.RetryValidationError
 	require.True(t, validation.As(err, &rve))

@@ -24,11 +24,11 @@ func ExampleSpanEvents() {
 			return "", errors.New("connection refused")
 		}
 		return "text of " + page, nil
-	}, activity.Options{
+	}, activity.FuncOptions[string, string]{
 		Retry:       retrypolicy.Policy{NumRetries: 3, Wait: time.Second, Jitter: retrypolicy.NoJitter},
 		CallTimeout: time.Minute,
 		Observers:   []retrypolicy.Observer{attempts.SpanEvents},
-	}, activity.MethodOptions[string, string]{})
+	})
 
 	exporter := tracetest.NewInMemoryExporter()
 	tracer := trace.NewTracerProvider(trace.WithSyncer(exporter)).Tracer("example")

@@ -152,7 +152,7 @@ func TestWithoutARecordedSpanNothingHappens(t *testing.T) {
 
 // trap fails a test that asks for what costs something.
 type trap struct {
-	retrypolicy.Call
+	retrypolicy.Past
 
 	t *testing.T
 }
@@ -162,7 +162,7 @@ func (c trap) Elapsed() time.Duration { c.t.Error("asked for the elapsed time");
 func (c trap) Error() string { c.t.Error("asked for the text"); return "" }
 
 func TestWhatIsNotRecordedCostsNothing(t *testing.T) { //nolint:paralleltest // counts allocations
-	event := retrypolicy.Event{Attempt: retrypolicy.Attempt{Call: trap{t: t}}, Err: trap{t: t}}
+	event := retrypolicy.Event{Attempt: retrypolicy.Attempt{Past: trap{t: t}}, Err: trap{t: t}}
 	assert.Zero(t, testing.AllocsPerRun(100, func() { attempts.SpanEvents(t.Context(), event) }))
 }
 

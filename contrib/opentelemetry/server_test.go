@@ -41,7 +41,7 @@ func onServer(t *testing.T, inPlace time.Duration, atWorker bool, script ...any)
 		},
 		CallTimeout: time.Minute,
 	})
-	method := activity.Method(definition, "Ask", (*scripted).Ask, activity.MethodOptions[string, string]{})
+	method := activity.Method(definition, "Ask", (*scripted).Ask)
 	run := func(ctx workflow.Context, in string) (string, error) { return method.Execute(ctx, in).Get(ctx) }
 
 	options := client.Options{Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))}

@@ -215,7 +215,7 @@ func (e *execution) resume(ctx context.Context) error {
 		j.FirstStart = e.info.ScheduledTime // the first attempt left no record, and was not before that
 	}
 	r := Resumption{Elapsed: e.elapsedSince(j.FirstStart), Lost: j.found > 0 && e.reported == nil, Cause: e.reported}
-	r.Attempt = retrypolicy.Attempt{Number: j.Started, Method: e.spec.Method, Call: past{r.Elapsed, e.Args(), j.earlier()}}
+	r.Attempt = retrypolicy.Attempt{Number: j.Started, Method: e.spec.Method, Past: past{r.Elapsed, e.Args(), j.earlier()}}
 	stop, end := e.spec.Resume(&j, r, &e.host.Clock)
 	e.heart.judged(j)
 	if j.found > 0 {
@@ -233,7 +233,7 @@ func (e *execution) resume(ctx context.Context) error {
 // result is accepted, or that another attempt follows here, which it can if here
 // says so; otherwise it is what the server attempt returns.
 func (e *execution) settle(ctx context.Context, n int, out any, err error, here bool) (d Decision, answer error) {
-	a := retrypolicy.Attempt{Number: n, Method: e.spec.Method, Call: e}
+	a := retrypolicy.Attempt{Number: n, Method: e.spec.Method, Past: e}
 	if err == nil && len(e.spec.Validators) == 0 {
 		e.accepted(ctx, a)
 		return Decision{Action: Accept}, nil
@@ -335,7 +335,7 @@ func (e *execution) sleep(ctx context.Context, d time.Duration, cause error) (le
 	return max(d-e.host.Clock.Now().Sub(start), 0), false
 }
 
-// Elapsed implements retrypolicy.Call.
+// Elapsed implements retrypolicy.Past.
 func (e *execution) Elapsed() time.Duration { return e.elapsedSince(e.heart.firstStart()) }
 
 func (e *execution) elapsedSince(first time.Time) time.Duration {
@@ -345,14 +345,14 @@ func (e *execution) elapsedSince(first time.Time) time.Duration {
 	return max(e.host.Clock.Now().Sub(first), 0)
 }
 
-// Args implements retrypolicy.Call.
+// Args implements retrypolicy.Past.
 func (e *execution) Args() []any {
 	e.heart.mu.Lock()
 	defer e.heart.mu.Unlock()
 	return e.args
 }
 
-// Previous implements retrypolicy.Call.
+// Previous implements retrypolicy.Past.
 func (e *execution) Previous() []retrypolicy.Outcome { return e.heart.earlier() }
 
 // pristine encodes the arguments, with the converter that decoded them, so that

@@ -42,7 +42,7 @@ func script(s *Spec, room Room, causes ...error) (*Journal, []Decision) {
 		if cause == nil {
 			result, cause = "refused", nil
 		}
-		a := retrypolicy.Attempt{Number: j.begin(), Method: s.Method, Call: since(time.Duration(j.Started) * time.Second)}
+		a := retrypolicy.Attempt{Number: j.begin(), Method: s.Method, Past: since(time.Duration(j.Started) * time.Second)}
 		d := s.Judge(j, result, cause, a, fixed(), room, encoded)
 		decisions = append(decisions, d)
 		if d.Action == End {
@@ -223,7 +223,7 @@ func TestStoppedCallKeepsItsErrorOnTheWire(t *testing.T) {
 	back, _ := retrypolicy.StopOf(got)
 	assert.Equal(t, retrypolicy.StopError{Stop: retrypolicy.StopBudget, Attempts: 3, Detail: "the retry budget is spent"}, back)
 
-	rve := failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no good"}}, 0)
+	rve := failure.Refused("A.B", 1, []retrypolicy.Outcome{{Number: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no good"}}, 0)
 	rve.Stopped = &retrypolicy.StopError{Stop: retrypolicy.StopCallTimeout, Attempts: 1, Detail: "too late"}
 	var arrived *validation.RetryValidationError
 	require.True(t, validation.As(c.FailureToError(c.ErrorToFailure(final(rve, nil))), &arrived))

@@ -154,7 +154,7 @@ func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, ou
 	if !j.FirstStart.IsZero() {
 		call.elapsed = clock.Now().Sub(j.FirstStart)
 	}
-	a := retrypolicy.Attempt{Number: t.Attempt, Method: s.Method, Call: call}
+	a := retrypolicy.Attempt{Number: t.Attempt, Method: s.Method, Past: call}
 	decision := s.Judge(j, out, err, a, &clock, Room{Server: true, Call: t.CallEnd}, func(v any) retrypolicy.Value { return wire.EncodeBy(results, v) })
 	logProblem(ctx, "A retry filter panicked; it counts as no.", s.Method, decision.Problem)
 	if problem := s.report(ctx, c, &server, user, j, &decision, out); problem != nil {

@@ -143,7 +143,7 @@ func TestDerivedContextsEndWithTheAttempt(t *testing.T) {
 
 func TestAttemptCarriesItsParentsValuesAndEarlierOutcomes(t *testing.T) {
 	t.Parallel()
-	previous := []retrypolicy.Outcome{{Attempt: 1}}
+	previous := []retrypolicy.Outcome{{Number: 1}}
 	c := &attemptContext{parent: context.WithValue(t.Context(), key{}, "v"), previous: previous}
 	assert.Equal(t, "v", c.Value(key{}))
 	assert.Equal(t, previous, Previous(c))

@@ -72,7 +72,7 @@ func (e *LostError) Error() string {
 		fmt.Fprintf(&b, "%s %s %s", noun, strings.ReplaceAll(strings.Trim(fmt.Sprint(e.Lost), "[]"), " ", ", "), cmp.Or(e.Reason, lostReason))
 	}
 	if e.Last != nil {
-		fmt.Fprintf(&b, "; last known error, attempt %d: %s", e.Last.Attempt, e.Last.Reason)
+		fmt.Fprintf(&b, "; last known error, attempt %d: %s", e.Last.Number, e.Last.Reason)
 	}
 	return b.String()
 }

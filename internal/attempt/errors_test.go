@@ -201,7 +201,7 @@ func TestFailureTooLargeForTheServerIsCut(t *testing.T) {
 		"message": errors.New(large),
 		"cause":   fmt.Errorf("x: %w", errors.New(large)),
 		"details": temporal.NewApplicationError("x", "T", large),
-		"refused": failure.Refused("A.B", 1, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: large, Result: wire.Encode(large)}}, 0),
+		"refused": failure.Refused("A.B", 1, []retrypolicy.Outcome{{Number: 1, Verdict: retrypolicy.VerdictRefused, Reason: large, Result: wire.Encode(large)}}, 0),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -258,7 +258,7 @@ func TestPanicWithAnErrorIsThatErrorForFilters(t *testing.T) {
 
 func TestRefusalsAndLostAttemptsArrive(t *testing.T) {
 	t.Parallel()
-	e := failure.Refused("A.B", 2, []retrypolicy.Outcome{{Attempt: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no", Result: wire.Encode("r")}}, 0)
+	e := failure.Refused("A.B", 2, []retrypolicy.Outcome{{Number: 1, Verdict: retrypolicy.VerdictRefused, Reason: "no", Result: wire.Encode("r")}}, 0)
 	for _, err := range []error{e, fmt.Errorf("x: %w", e)} {
 		var got *validation.RetryValidationError
 		require.True(t, validation.As(arrive(t, final(err, nil)), &got))

@@ -92,7 +92,7 @@ func (j *Journal) takeBack() {
 
 // end closes the running attempt.
 func (j *Journal) end(o retrypolicy.Outcome, room int) {
-	o.Attempt = j.Running
+	o.Number = j.Running
 	j.Running, j.Pending = 0, false
 	j.add(o, room)
 }

@@ -18,12 +18,12 @@ import (
 )
 
 func failed(attempt int) retrypolicy.Outcome {
-	return retrypolicy.Outcome{Attempt: attempt, Verdict: retrypolicy.VerdictFailed, Reason: fmt.Sprint("failure ", attempt)}
+	return retrypolicy.Outcome{Number: attempt, Verdict: retrypolicy.VerdictFailed, Reason: fmt.Sprint("failure ", attempt)}
 }
 
 func verdicts(j *Journal) (v []string) {
 	for _, o := range j.Outcomes {
-		text := fmt.Sprint(o.Attempt, " ", o.Verdict)
+		text := fmt.Sprint(o.Number, " ", o.Verdict)
 		if o.BeforeReset {
 			text += " before reset"
 		}
@@ -191,7 +191,7 @@ func TestOldestOutcomesAreDroppedAndCounted(t *testing.T) {
 	assert.Equal(t, maxOutcomes+7, j.Started)
 	assert.Len(t, j.Outcomes, maxOutcomes)
 	assert.Equal(t, 7, j.LeftOut)
-	assert.Equal(t, 8, j.Outcomes[0].Attempt)
+	assert.Equal(t, 8, j.Outcomes[0].Number)
 }
 
 func TestEarlierOutcomesLeaveOutTheOneThatIsJudged(t *testing.T) {
@@ -206,7 +206,7 @@ func TestEarlierOutcomesLeaveOutTheOneThatIsJudged(t *testing.T) {
 	require.Len(t, j.earlier(), 1, "the body of attempt 2")
 	j.end(failed(0), 0)
 	require.Len(t, j.earlier(), 1, "filters of attempt 2")
-	assert.Equal(t, 1, j.earlier()[0].Attempt)
+	assert.Equal(t, 1, j.earlier()[0].Number)
 }
 
 func TestResultsBeyondTheBudgetAreDroppedOldestFirst(t *testing.T) {
@@ -218,7 +218,7 @@ func TestResultsBeyondTheBudgetAreDroppedOldestFirst(t *testing.T) {
 		j.end(retrypolicy.Outcome{Verdict: retrypolicy.VerdictRefused, Result: wire.Encode(strings.Repeat("x", 100))}, 2*size)
 	}
 	for i, o := range j.Outcomes {
-		assert.Equal(t, i >= 3, o.Result != nil, "attempt %d", o.Attempt)
+		assert.Equal(t, i >= 3, o.Result != nil, "attempt %d", o.Number)
 		assert.Equal(t, retrypolicy.VerdictRefused, o.Verdict, "the outcome itself stays")
 	}
 }
@@ -247,7 +247,7 @@ func TestJournalKeepsItsBounds(t *testing.T) {
 			}
 			j.end(o, budget)
 			last := j.Outcomes[len(j.Outcomes)-1]
-			require.Equal(t, n, last.Attempt)
+			require.Equal(t, n, last.Number)
 			require.Equal(t, last.Verdict == retrypolicy.VerdictRefused, last.Result != nil, "the newest result is there")
 			require.LessOrEqual(t, len(j.Outcomes), maxOutcomes)
 			require.Equal(t, n, len(j.Outcomes)+j.LeftOut, "every attempt is there, or counted as left out")
@@ -319,7 +319,7 @@ func TestOutcomesBeyondTheBoundInAJournalAreCountedAsLeftOut(t *testing.T) {
 	}
 	j := d.journal(nil)
 	assert.Len(t, j.Outcomes, maxOutcomes)
-	assert.Equal(t, 51, j.Outcomes[0].Attempt)
+	assert.Equal(t, 51, j.Outcomes[0].Number)
 	assert.Equal(t, 53, j.LeftOut)
 }
 

@@ -98,7 +98,7 @@ func (l *Loop[In, Out]) Run(ctx context.Context, failed error) (Out, error) {
 		if err == activity.ErrResultPending { //nolint:errorlint // as the SDK compares it
 			return zero, err // nobody can complete it here, and it is no failure
 		}
-		a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Call: l}
+		a := retrypolicy.Attempt{Number: n, Method: l.Spec.Method, Past: l}
 		if err != nil && ctx.Err() != nil { // canceled, or out of time: never retried
 			return zero, l.cutOff(ctx, l.ended(callers), err, a)
 		}
@@ -249,7 +249,7 @@ func (l *Loop[In, Out]) tell(ctx context.Context, d *Decision, a retrypolicy.Att
 
 // event is d as observers may keep it.
 func (l *Loop[In, Out]) event(d *Decision, a retrypolicy.Attempt) retrypolicy.Event {
-	a.Call = snapshot(l)
+	a.Past = snapshot(l)
 	return d.event(a)
 }
 
@@ -371,7 +371,7 @@ func (l *Loop[In, Out]) attempt(ctx context.Context) (Out, error) {
 	}
 }
 
-// Elapsed implements retrypolicy.Call.
+// Elapsed implements retrypolicy.Past.
 func (l *Loop[In, Out]) Elapsed() time.Duration {
 	if l.start.IsZero() {
 		return 0
@@ -379,10 +379,10 @@ func (l *Loop[In, Out]) Elapsed() time.Duration {
 	return l.Clock.Now().Sub(l.start)
 }
 
-// Args implements retrypolicy.Call.
+// Args implements retrypolicy.Past.
 func (l *Loop[In, Out]) Args() []any { return l.Pack(l.In) }
 
-// Previous implements retrypolicy.Call.
+// Previous implements retrypolicy.Past.
 func (l *Loop[In, Out]) Previous() []retrypolicy.Outcome { return l.journal.earlier() }
 
 // assign sets *ptr to v where the types allow.

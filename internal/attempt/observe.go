@@ -78,8 +78,8 @@ func (e *execution) tell(ctx context.Context, event retrypolicy.Event) {
 		return
 	}
 	event.Execution = e.identity()
-	if event.Call == retrypolicy.Call(e) {
-		event.Call = snapshot(e)
+	if event.Past == retrypolicy.Past(e) {
+		event.Past = snapshot(e)
 	}
 	for _, observers := range [][]retrypolicy.Observer{e.spec.Observers, e.host.Observers} {
 		if err := notify(ctx, observers, event); err != nil {
@@ -183,7 +183,7 @@ func (e *execution) tellFound(ctx context.Context, stop retrypolicy.Stop) {
 	j := e.heart.view()
 	for i := len(j.Outcomes) - j.found; i < len(j.Outcomes); i++ {
 		o := j.Outcomes[i]
-		a := retrypolicy.Attempt{Number: o.Attempt, Method: e.spec.Method, Call: past{e.Elapsed(), e.Args(), j.Outcomes[:i:i]}}
+		a := retrypolicy.Attempt{Number: o.Number, Method: e.spec.Method, Past: past{e.Elapsed(), e.Args(), j.Outcomes[:i:i]}}
 		why := stop
 		if i < len(j.Outcomes)-1 {
 			why = ""
@@ -201,13 +201,13 @@ type past struct {
 	outcomes []retrypolicy.Outcome
 }
 
-func snapshot(c retrypolicy.Call) past { return past{c.Elapsed(), c.Args(), c.Previous()} }
+func snapshot(c retrypolicy.Past) past { return past{c.Elapsed(), c.Args(), c.Previous()} }
 
-// Elapsed implements retrypolicy.Call.
+// Elapsed implements retrypolicy.Past.
 func (p past) Elapsed() time.Duration { return p.elapsed }
 
-// Args implements retrypolicy.Call.
+// Args implements retrypolicy.Past.
 func (p past) Args() []any { return p.args }
 
-// Previous implements retrypolicy.Call.
+// Previous implements retrypolicy.Past.
 func (p past) Previous() []retrypolicy.Outcome { return p.outcomes }

@@ -91,7 +91,7 @@ func (s *Spec) lost(j *Journal, last *retrypolicy.Outcome) error {
 	e := &LostError{Method: s.Method}
 	for _, o := range j.Outcomes {
 		if o.Verdict == retrypolicy.VerdictLost && !o.BeforeReset {
-			e.Lost, e.Reason = append(e.Lost, o.Attempt), o.Reason
+			e.Lost, e.Reason = append(e.Lost, o.Number), o.Reason
 		}
 	}
 	e.Last = last

@@ -199,13 +199,13 @@ func (s *Spec) stopped(j *Journal, stop retrypolicy.Stop, detail string) *retryp
 // one before ended with; empty where there was none.
 func outOfTime(j *Journal, timeout string) string {
 	n := len(j.Outcomes) - 1
-	if n >= 0 && j.Outcomes[n].Attempt == j.Started { // else the last attempt is not among them
+	if n >= 0 && j.Outcomes[n].Number == j.Started { // else the last attempt is not among them
 		n--
 	}
 	if n < 0 || j.Outcomes[n].BeforeReset {
 		return ""
 	}
-	return fmt.Sprintf("%s ended attempt %d; attempt %d: %s", timeout, j.Started, j.Outcomes[n].Attempt, wire.Cut(j.Outcomes[n].Reason, maxEarlier))
+	return fmt.Sprintf("%s ended attempt %d; attempt %d: %s", timeout, j.Started, j.Outcomes[n].Number, wire.Cut(j.Outcomes[n].Reason, maxEarlier))
 }
 
 // maxEarlier bounds what an error tells of an attempt before the last.

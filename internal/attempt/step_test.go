@@ -84,7 +84,7 @@ func TestWhatComesAfterAnAttempt(t *testing.T) {
 			require.EqualError(t, d.Err, tc.err.Error())
 			last := j.Outcomes[len(j.Outcomes)-1]
 			assert.Equal(t, retrypolicy.Outcome{
-				Attempt: tc.attempt, Verdict: retrypolicy.VerdictFailed, Reason: tc.err.Error(), ErrorType: TypeOf(tc.err), Wait: tc.delay,
+				Number: tc.attempt, Verdict: retrypolicy.VerdictFailed, Reason: tc.err.Error(), ErrorType: TypeOf(tc.err), Wait: tc.delay,
 			}, last)
 			assert.Zero(t, j.Running)
 		})
@@ -295,10 +295,10 @@ func TestErrorWhoseTextPanicsIsJudgedLikeAnyOther(t *testing.T) {
 func TestSpentCallEndsWithItsLastKnownOutcome(t *testing.T) {
 	t.Parallel()
 	lost := func(n int) retrypolicy.Outcome {
-		return retrypolicy.Outcome{Attempt: n, Verdict: retrypolicy.VerdictLost}
+		return retrypolicy.Outcome{Number: n, Verdict: retrypolicy.VerdictLost}
 	}
 	refused := func(n int) retrypolicy.Outcome {
-		return retrypolicy.Outcome{Attempt: n, Verdict: retrypolicy.VerdictRefused, Reason: "no good"}
+		return retrypolicy.Outcome{Number: n, Verdict: retrypolicy.VerdictRefused, Reason: "no good"}
 	}
 	old := func(o retrypolicy.Outcome) retrypolicy.Outcome { o.BeforeReset = true; return o }
 	s := &Spec{Method: "A.B"}

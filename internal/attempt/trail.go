@@ -52,7 +52,7 @@ func trailOf(j *Journal) *Trail {
 	t.LeftOut += over
 	for _, o := range j.Outcomes[over:] {
 		t.Outcomes = append(t.Outcomes, Step{
-			Attempt: o.Attempt, Verdict: o.Verdict, Reason: wire.Cut(o.Reason, maxStepReason),
+			Attempt: o.Number, Verdict: o.Verdict, Reason: wire.Cut(o.Reason, maxStepReason),
 			ErrorType: wire.Cut(o.ErrorType, maxStepReason), Wait: o.Wait,
 		})
 	}

@@ -121,7 +121,7 @@ type Outcome struct {
 // that never left its process is encoded here, by the default converter.
 func FromOutcome(o retrypolicy.Outcome) Outcome {
 	w := Outcome{
-		Attempt: o.Attempt, Verdict: o.Verdict, Reason: Cut(o.Reason, MaxReason),
+		Attempt: o.Number, Verdict: o.Verdict, Reason: Cut(o.Reason, MaxReason),
 		ErrorType: Cut(o.ErrorType, MaxReason), Wait: o.Wait, BeforeReset: o.BeforeReset,
 	}
 	switch r := o.Result.(type) {
@@ -140,7 +140,7 @@ func FromOutcome(o retrypolicy.Outcome) Outcome {
 // Outcome is the way back; dc decodes the result. Nil is the default converter.
 func (w Outcome) Outcome(dc converter.DataConverter) retrypolicy.Outcome {
 	o := retrypolicy.Outcome{
-		Attempt: w.Attempt, Verdict: w.Verdict, Reason: w.Reason,
+		Number: w.Attempt, Verdict: w.Verdict, Reason: w.Reason,
 		ErrorType: w.ErrorType, Wait: w.Wait, BeforeReset: w.BeforeReset,
 	}
 	if w.Result != nil {

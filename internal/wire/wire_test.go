@@ -139,7 +139,7 @@ func TestOutcomeSurvivesTheWire(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		o := retrypolicy.Outcome{
-			Attempt:     rapid.IntRange(1, 1_000_001).Draw(t, "attempt"),
+			Number:      rapid.IntRange(1, 1_000_001).Draw(t, "attempt"),
 			Verdict:     rapid.SampledFrom([]retrypolicy.Verdict{retrypolicy.VerdictFailed, retrypolicy.VerdictRefused, retrypolicy.VerdictLost}).Draw(t, "verdict"),
 			Reason:      rapid.StringN(0, 100, -1).Draw(t, "reason"),
 			ErrorType:   rapid.StringN(0, 20, -1).Draw(t, "type"),

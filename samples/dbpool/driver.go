@@ -82,7 +82,7 @@ func (m *metered) used(ctx context.Context, conn int) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	call := attempt{activity.GetInfo(ctx).ActivityID, activity.Attempt(ctx)}
+	call := attempt{activity.GetInfo(ctx).ActivityID, activity.AttemptNumber(ctx)}
 	m.uses = append(m.uses, use{call, conn})
 }
 

@@ -75,7 +75,7 @@ var (
 		Retry:      &retrypolicy.Policy{NumRetries: 3, Wait: 50 * time.Millisecond},
 		RetryUntil: []validation.Validator[Translation]{confident},
 	})
-	Order = activity.Method(books, "Order", (*Books).Order, activity.MethodOptions[Query, Receipt]{})
+	Order = activity.Method(books, "Order", (*Books).Order)
 )
 
 // Query is the input of all methods here.

@@ -67,7 +67,7 @@ func OrderWorkflow(ctx workflow.Context, q Query) (Receipt, error) {
 func rows(outcomes []retrypolicy.Outcome) []Row {
 	all := make([]Row, len(outcomes))
 	for i, o := range outcomes {
-		all[i] = Row{Attempt: o.Attempt, Verdict: string(o.Verdict), Wait: o.Wait, Reason: o.Reason}
+		all[i] = Row{Attempt: o.Number, Verdict: string(o.Verdict), Wait: o.Wait, Reason: o.Reason}
 	}
 	return all
 }

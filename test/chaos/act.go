@@ -75,7 +75,7 @@ type beat struct {
 
 // run is the body of every method.
 func (s *subject) run(ctx context.Context, in *input) (output, error) {
-	n := activity.Attempt(ctx)
+	n := activity.AttemptNumber(ctx)
 	held := s.begin(ctx, in, n)
 	defer held.end()
 	s.look(ctx, in, n)

@@ -146,5 +146,5 @@ func (s *setup) rawWorker(c client.Client) hosting {
 // other is a method that is not the one under fire.
 func other() *activity.FuncHandle[string, string] {
 	return activity.Func("Other", func(context.Context, string) (string, error) { return "", nil },
-		activity.Options{AttemptTimeout: time.Second}, activity.MethodOptions[string, string]{})
+		activity.FuncOptions[string, string]{AttemptTimeout: time.Second})
 }

@@ -1,4 +1,4 @@
-package activity
+package serverfeatures
 
 import (
 	"runtime"
@@ -15,15 +15,15 @@ type fake struct{ client.Client }
 
 func TestClientsAreRememberedAndNotKeptAlive(t *testing.T) {
 	t.Parallel()
-	var s clients
+	var s Clients
 	c, other := &fake{}, &fake{}
-	assert.Nil(t, s.get(c))
-	l := s.add(c)
-	assert.Same(t, l, s.get(c))
-	assert.Same(t, l, s.add(c), "two Submits at once")
-	assert.Nil(t, s.get(other))
-	assert.Nil(t, s.get(fake{}), "no pointer, no identity")
-	require.NotNil(t, s.add(fake{}))
+	assert.Nil(t, s.Get(c))
+	l := s.Add(c)
+	assert.Same(t, l, s.Get(c))
+	assert.Same(t, l, s.Add(c), "two Submits at once")
+	assert.Nil(t, s.Get(other))
+	assert.Nil(t, s.Get(fake{}), "no pointer, no identity")
+	require.NotNil(t, s.Add(fake{}))
 	assert.Equal(t, 1, s.len())
 	runtime.KeepAlive(c)
 	c = nil //nolint:ineffassign,wastedassign // so that it can be collected
@@ -34,7 +34,7 @@ func TestClientsAreRememberedAndNotKeptAlive(t *testing.T) {
 	runtime.KeepAlive(other)
 }
 
-func (s *clients) len() (n int) {
+func (s *Clients) len() (n int) {
 	s.m.Range(func(any, any) bool { n++; return true })
 	return n
 }

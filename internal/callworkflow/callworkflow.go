@@ -1,7 +1,7 @@
-// Package fallback is the small workflow that runs one submitted call on
+// Package callworkflow is the small workflow that runs one submitted call on
 // servers without standalone activities. Package activity starts it, package
 // worker's plugin registers it.
-package fallback
+package callworkflow
 
 import (
 	"errors"

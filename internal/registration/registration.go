@@ -1,13 +1,12 @@
-// Package hosting is what the packages activity, worker and testsuite share of
+// Package registration is what the packages activity, worker and testsuite share of
 // registering definitions.
-package hosting
+package registration
 
 import (
 	"errors"
 	"fmt"
 
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/limitengine"
@@ -35,6 +34,11 @@ type Method struct {
 	Err error
 }
 
+// Registry is the part of Temporal's registries that takes methods.
+type Registry interface {
+	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
+}
+
 // Broken is a registration that fails with err.
 func Broken(err error) *Registration { return &Registration{Name: "?", Err: err} }
 
@@ -55,7 +59,7 @@ func (r *Registration) check() error {
 
 // Apply registers functions with Temporal and specs with the engine. The error
 // says everything that is missing or wrong; then nothing is registered.
-func Apply(registrations []*Registration, registry worker.ActivityRegistry, host *attempt.Host) error {
+func Apply(registrations []*Registration, registry Registry, host *attempt.Host) error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, r := range registrations {

@@ -1,0 +1,17 @@
+package registration
+
+import "github.com/concurry-go/concurry/internal/attempt"
+
+// What a public package has for its siblings and for nobody else. Each variable is
+// set when its package is initialised, and not changed afterwards.
+var (
+	// Bind is package activity's: a *Definition with an implementation, or a
+	// *FuncHandle without.
+	Bind func(declared, impl any) *Registration
+	// PolicySpec is package activity's: what the engine needs of activity.Options
+	// for an activity that exists already.
+	PolicySpec func(activityType string, options any) (*attempt.Spec, error)
+	// Refine is package worker's: it applies a []worker.Option to an engine, and
+	// returns what the options host.
+	Refine func(host *attempt.Host, options any) ([]*Registration, error)
+)
