@@ -139,3 +139,17 @@ func TestHeaderOfAnUnknownVersionIsRefused(t *testing.T) {
 	_, err = h.forHeader(unknown)
 	require.ErrorAs(t, err, &version, "also after the same bytes of a known version")
 }
+
+// What a later caller says beside the numbers counts where it has to.
+func TestHeaderThatSaysWhatItsReadersHaveToKnow(t *testing.T) {
+	t.Parallel()
+	mark := map[string][]byte{wire.MarkKey: []byte("call/1")}
+	more := &commonpb.Payload{Metadata: mark, Data: []byte(`{"num_retries": 3, "color": "red"}`)}
+	got, err := (&hosted{spec: &Spec{}}).forHeader(more)
+	require.NoError(t, err)
+	assert.Equal(t, 3, got.Retry.NumRetries)
+
+	needed := &commonpb.Payload{Metadata: mark, Data: []byte(`{"num_retries": 3, "max_bodies": 2, "needs": ["max_bodies"]}`)}
+	_, err = (&hosted{spec: &Spec{}}).forHeader(needed)
+	require.EqualError(t, err, `header "concurry": call needs max_bodies, which this build of concurry does not know; upgrade it`)
+}

@@ -54,13 +54,19 @@ const (
 )
 
 // VersionError is returned for a document of a version this build does not
-// know. It must not be read as anything else.
+// know, or with a field that it does not know and has to. It must not be read as
+// anything else.
 type VersionError struct {
 	Kind Kind
 	Mark string
+	// Needs are the fields; empty if the version is unknown.
+	Needs []string
 }
 
 func (e *VersionError) Error() string {
+	if len(e.Needs) > 0 {
+		return fmt.Sprintf("%s needs %s, which this build of concurry does not know; upgrade it", e.Kind, strings.Join(e.Needs, ", "))
+	}
 	return fmt.Sprintf("%s of format %q: this build of concurry knows %q; upgrade it", e.Kind, e.Mark, mark(e.Kind))
 }
 
@@ -93,7 +99,11 @@ func Is(kind Kind, p *commonpb.Payload) bool {
 	return strings.HasPrefix(string(p.GetMetadata()[MarkKey]), string(kind)+"/")
 }
 
-// Open reads a marked payload into document; see Seal about workflow code.
+// Open reads a marked payload into document; see Seal about workflow code. Fields
+// that this build does not know are left out, as a later version may add some that
+// matter to later versions only. One that matters to every reader, such as a new
+// bound on a call, is named in the document's list "needs" by the version that
+// writes it: builds that do not know it refuse the document then.
 //
 //workflowcheck:ignore
 func Open(kind Kind, p *commonpb.Payload, document any) error {
@@ -102,6 +112,13 @@ func Open(kind Kind, p *commonpb.Payload, document any) error {
 	}
 	if err := json.Unmarshal(p.GetData(), document); err != nil {
 		return fmt.Errorf("%s: %w", kind, err)
+	}
+	unknown, err := unknownNeeds(p.GetData(), document)
+	if err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	if len(unknown) > 0 {
+		return &VersionError{Kind: kind, Mark: mark(kind), Needs: unknown}
 	}
 	return nil
 }
