@@ -308,9 +308,6 @@ func checkTimeouts(attemptTimeout, callTimeout time.Duration) error {
 // within puts a prefix before the field of every FieldError in err.
 func within(prefix string, err error) error {
 	return chain.Each(err, func(e error) error {
-		if field, ok := errors.AsType[*limits.FieldError](e); ok {
-			return &limits.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
-		}
 		if field, ok := errors.AsType[*retrypolicy.FieldError](e); ok {
 			return &retrypolicy.FieldError{Field: prefix + field.Field, Value: field.Value, Allowed: field.Allowed}
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/concurry-go/concurry/retrypolicy"
 )
 
 // Units is an amount for each limit, by name: what a request wants, or what was used.
@@ -136,19 +138,10 @@ func (l Limit) EachAttempt() Limit {
 	return l
 }
 
-// FieldError reports a field of a limit, or an argument, that is not allowed.
-type FieldError struct {
-	Field   string // such as `limit "tokens": Window`
-	Value   any
-	Allowed string
-}
-
-func (e *FieldError) Error() string {
-	if s, ok := e.Value.(string); ok {
-		return fmt.Sprintf("%s %q: %s", e.Field, s, e.Allowed)
-	}
-	return fmt.Sprintf("%s %v: %s", e.Field, e.Value, e.Allowed)
-}
+// FieldError reports a field of a limit, or an argument, that is not allowed, such as
+// `limit "tokens": Window`. It is the type of package retrypolicy, so that a program
+// that shows users what is wrong needs to know one.
+type FieldError = retrypolicy.FieldError
 
 // Check returns nil if the limits can make one set, or else every mistake, each a
 // *[FieldError].

@@ -85,8 +85,8 @@ type Policy struct {
 	InPlace time.Duration
 }
 
-// FieldError says which field of a policy, configuration or definition is wrong, and
-// what is allowed.
+// FieldError reports a field of a policy, a configuration, a definition or a limit
+// that is not allowed.
 type FieldError struct {
 	Field   string // such as "Retry.NumRetries"
 	Value   any    // what it is

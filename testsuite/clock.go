@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/limits"
 )
 
 // Clock is a settable clock: sleeping moves it, and takes no time. It also
@@ -69,6 +70,9 @@ func (c *Clock) SetRandom(random func(n int64) int64) {
 
 // Clock is c for activity.Inline.
 func (c *Clock) Clock() *activity.Clock { return &c.calls }
+
+// Limits is c for a set that a program makes itself, with [limits.NewWithClock].
+func (c *Clock) Limits() limits.Clock { return limits.Clock{Now: c.Now, Sleep: c.sleep} }
 
 func (c *Clock) sleep(d time.Duration, wake ...<-chan struct{}) bool {
 	for _, w := range wake {
