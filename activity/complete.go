@@ -32,7 +32,7 @@ func Ticket(ctx context.Context) ([]byte, error) { return attempt.Ticket(ctx) }
 // error means that the result was not delivered, for instance because the attempt
 // has timed out.
 func (h Handle[In, Out]) Complete(ctx context.Context, c client.Client, ticket []byte, out Out) error {
-	return h.m.spec.Complete(ctx, c, ticket, out, nil)
+	return attempt.Complete(ctx, &h.m.spec, c, ticket, out, nil)
 }
 
 // Fail ends an attempt whose method returned ErrResultPending, with an error. It is
@@ -41,5 +41,5 @@ func (h Handle[In, Out]) Fail(ctx context.Context, c client.Client, ticket []byt
 	if cause == nil {
 		return fmt.Errorf("%s: Fail: the cause is nil: it must be an error; use Complete for a result", h.m.activityType)
 	}
-	return h.m.spec.Complete(ctx, c, ticket, nil, cause)
+	return attempt.Complete(ctx, &h.m.spec, c, ticket, nil, cause)
 }

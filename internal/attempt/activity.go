@@ -57,7 +57,7 @@ func (e *execution) ExecuteActivity(ctx context.Context, in *interceptor.Execute
 	if err := e.host.unseal(ctx, &e.info); err != nil {
 		return nil, unstartable(err)
 	}
-	spec, err := e.known.forCall(interceptor.Header(ctx))
+	spec, err := specForCall(e.known, interceptor.Header(ctx))
 	if err != nil {
 		return nil, final(err, nil)
 	}
@@ -284,7 +284,7 @@ func (e *execution) judge(ctx context.Context, out any, err error, a retrypolicy
 }
 
 func (e *execution) room(ctx context.Context) Room {
-	r := Room{Place: e.place, Call: e.call, Caller: e.caller(ctx)}
+	r := Room{Place: e.place, Call: e.call, Allows: e.caller(ctx).allows}
 	switch {
 	case e.info.IsLocalActivity || e.host.Simulated == SimulatedActivity:
 		r.Here = true

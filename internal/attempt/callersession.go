@@ -80,8 +80,8 @@ func sessionFromHeader(header map[string]*commonpb.Payload) (string, error) {
 	return d.ID, nil
 }
 
-// forCall is the worker's spec with what the caller's header says of the call.
-func (h *hosted) forCall(header map[string]*commonpb.Payload) (*Spec, error) {
+// specForCall is the worker's spec with what the caller's header says of the call.
+func specForCall(h *hosted, header map[string]*commonpb.Payload) (*Spec, error) {
 	spec, err := h.forHeader(header[HeaderKey])
 	if err != nil {
 		return nil, err

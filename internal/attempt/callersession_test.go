@@ -16,16 +16,16 @@ func TestSessionHeader(t *testing.T) {
 	require.NoError(t, err)
 	known := &hosted{spec: &Spec{Method: "A"}}
 
-	spec, err := known.forCall(map[string]*commonpb.Payload{SessionKey: sealed})
+	spec, err := specForCall(known, map[string]*commonpb.Payload{SessionKey: sealed})
 	require.NoError(t, err)
 	assert.Equal(t, "its ID", spec.Session)
 	assert.Empty(t, known.spec.Session, "other calls run in other sessions")
 
-	spec, err = known.forCall(map[string]*commonpb.Payload{"other": sealed})
+	spec, err = specForCall(known, map[string]*commonpb.Payload{"other": sealed})
 	require.NoError(t, err)
 	assert.Same(t, known.spec, spec)
 
 	sealed.Metadata[wire.MarkKey] = []byte("session/77")
-	_, err = known.forCall(map[string]*commonpb.Payload{SessionKey: sealed})
+	_, err = specForCall(known, map[string]*commonpb.Payload{SessionKey: sealed})
 	require.EqualError(t, err, `header "concurry-session": session of format "session/77": this build of concurry knows "session/1"; upgrade it`)
 }

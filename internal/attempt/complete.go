@@ -109,9 +109,9 @@ func (t *ticket) user() ([]*commonpb.Payload, error) {
 	return payloads, nil
 }
 
-// read checks a ticket of the method, and returns it with the policy that the call
+// readTicket checks a ticket of a method, and returns it with the policy that the call
 // has.
-func (s *Spec) read(encoded []byte) (*ticket, *Spec, error) {
+func readTicket(s *Spec, encoded []byte) (*ticket, *Spec, error) {
 	var t ticket
 	if err := json.Unmarshal(encoded, &t); err != nil {
 		return nil, nil, fmt.Errorf("it is none of activity.Ticket: %w", err)
@@ -132,8 +132,8 @@ func (s *Spec) read(encoded []byte) (*ticket, *Spec, error) {
 // Complete judges the outcome of an attempt whose method returned
 // ErrResultPending, as the engine would have, and reports the decision: the
 // result, the call's end, or a retry.
-func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, out any, err error) error {
-	t, merged, problem := s.read(encoded)
+func Complete(ctx context.Context, s *Spec, c client.Client, encoded []byte, out any, err error) error {
+	t, merged, problem := readTicket(s, encoded)
 	if problem != nil {
 		return fmt.Errorf("%s: ticket: %w", s.Method, problem)
 	}
@@ -157,7 +157,7 @@ func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, ou
 	a := retrypolicy.Attempt{Number: t.Attempt, Method: s.Method, Past: call}
 	decision := s.Judge(j, out, err, a, &clock, Room{Server: true, Call: t.CallEnd}, func(v any) retrypolicy.Value { return wire.EncodeBy(results, v) })
 	logProblem(ctx, "A retry filter panicked; it counts as no.", s.Method, decision.Problem)
-	if problem := s.report(ctx, c, &server, user, j, &decision, out); problem != nil {
+	if problem := report(ctx, s, c, &server, user, j, &decision, out); problem != nil {
 		return problem
 	}
 	logProblem(ctx, "An observer of attempts panicked.", s.Method, notify(ctx, s.Observers, decision.event(a)))
@@ -165,7 +165,7 @@ func (s *Spec) Complete(ctx context.Context, c client.Client, encoded []byte, ou
 }
 
 // report sends a decision about somebody else's outcome.
-func (s *Spec) report(ctx context.Context, c client.Client, server *requests, user []*commonpb.Payload, j *Journal, d *Decision, out any) error {
+func report(ctx context.Context, s *Spec, c client.Client, server *requests, user []*commonpb.Payload, j *Journal, d *Decision, out any) error {
 	if d.Action == WaitServer {
 		details, err := server.details(ctx, user, *j)
 		if err != nil {

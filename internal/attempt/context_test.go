@@ -26,7 +26,8 @@ func ended(c context.Context) bool {
 
 func TestAttemptsDeadlineIsTheEarlierOne(t *testing.T) {
 	t.Parallel()
-	early, late := noon.AddDate(100, 0, 0), noon.AddDate(200, 0, 0)
+	day := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	early, late := day.AddDate(100, 0, 0), day.AddDate(200, 0, 0)
 	bounded := func(d time.Time) context.Context {
 		ctx, cancel := context.WithDeadline(t.Context(), d)
 		t.Cleanup(cancel)

@@ -298,7 +298,7 @@ func (c *callContext) Value(key any) any {
 	case numberKey:
 		return c.number
 	case executionKey:
-		return (*execution)(nil) // nobody else can complete this call
+		return nil // nobody else can complete this call
 	}
 	if e := c.endless.Load(); e != nil {
 		return e.Value(key)

@@ -56,9 +56,12 @@ type Room struct {
 	Here, Full bool
 	// Server is false where no server can take over a wait.
 	Server bool
-	// Caller is what the caller's own retry policy lets the server do.
-	Caller callerPolicy
+	// Allows reports whether the caller's own retry policy lets the server make
+	// another attempt after a cause; nil is yes.
+	Allows func(cause error) bool
 }
+
+func (r *Room) allows(cause error) bool { return r.Allows == nil || r.Allows(cause) }
 
 // Judge closes the running attempt of j with what its body returned, and
 // decides. It is pure: time and chance come from c, and only validators and
@@ -141,7 +144,7 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 		inPlace = inPlace && (room.Place.IsZero() || start.Add(s.AttemptTimeout).Before(room.Place))
 	}
 	inPlace = inPlace || !room.Server
-	if !inPlace && !room.Caller.allows(cause) {
+	if !inPlace && !room.allows(cause) {
 		return s.end(j, d, retrypolicy.StopCaller, "")
 	}
 	if detail := s.pay(c); detail != "" {
