@@ -145,11 +145,11 @@ func (e *execution) exited(ctx context.Context) {
 	if answer == nil || answer == activity.ErrResultPending { //nolint:errorlint // as the SDK compares it
 		return // it has been sent
 	}
-	failure, err := e.heart.to(ctx).encodedFailure(answer)
+	f, err := e.heart.to(ctx).encodedFailure(answer)
 	if err != nil {
-		failure = temporal.GetDefaultFailureConverter().ErrorToFailure(final(ErrGoexit, nil))
+		f = temporal.GetDefaultFailureConverter().ErrorToFailure(final(ErrGoexit, nil))
 	}
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	_ = e.heart.to(ctx).fail(request, failure, nil)
+	_ = e.heart.to(ctx).fail(request, f, nil)
 }

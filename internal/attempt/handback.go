@@ -190,9 +190,9 @@ func (e *execution) lastBefore(err error) error {
 		last, _ := e.spec.lastKnown(&j, nil)
 		return last
 	case e.needs.limiter != nil && e.needs.acquires():
-		return &limitError{e.spec.Method, err}
+		return &limitError{method: e.spec.Method, err: err}
 	default:
-		return &unstartedError{e.spec.Method, err}
+		return &unstartedError{method: e.spec.Method, err: err}
 	}
 }
 
@@ -225,9 +225,9 @@ func (e *execution) conclude(ctx context.Context, answer error) error {
 	if server == nil {
 		return answer
 	}
-	failure, err := server.panicked(app)
+	f, err := server.panicked(app)
 	if app.Type() != panicType {
-		failure, err = server.encodedFailure(answer)
+		f, err = server.encodedFailure(answer)
 	}
 	if err != nil {
 		return answer
@@ -236,7 +236,7 @@ func (e *execution) conclude(ctx context.Context, answer error) error {
 	e.out.Next.GetMetricsHandler(ctx).WithTags(map[string]string{"failure_reason": "ActivityError"}).Counter("temporal_activity_execution_failed").Inc(1)
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout/3)
 	defer cancel()
-	if err := server.fail(request, failure, nil); err != nil && !isGone(err) {
+	if err := server.fail(request, f, nil); err != nil && !isGone(err) {
 		return answer
 	}
 	return activity.ErrResultPending

@@ -80,7 +80,7 @@ func (e *execution) await(ctx context.Context, how limitengine.Charge, last erro
 		return true, nil
 	case ctx.Err() != nil && e.canceled(ctx):
 		return false, e.canceledWith(ctx, ctx.Err())
-	case errors.Is(err, errServerWaits) && e.caller(ctx).allows(&limitError{e.spec.Method, err}) || ctx.Err() != nil:
+	case errors.Is(err, errServerWaits) && e.caller(ctx).allows(&limitError{method: e.spec.Method, err: err}) || ctx.Err() != nil:
 		return false, e.snooze(ctx, err, last)
 	}
 	return false, e.endWaiting(ctx, err, last)
@@ -149,7 +149,7 @@ func (e *execution) longest(ctx context.Context, stays bool) (bound time.Duratio
 			return min(call, place), errCallEnds
 		}
 	}
-	if !e.caller(ctx).allows(&limitError{e.spec.Method, errServerWaits}) {
+	if !e.caller(ctx).allows(&limitError{method: e.spec.Method, err: errServerWaits}) {
 		return place, errPlaceEnds
 	}
 	if !e.place.IsZero() {
@@ -231,7 +231,7 @@ func (e *execution) snooze(ctx context.Context, cause, last error) error {
 	e.out.Next.GetMetricsHandler(ctx).Counter(MetricLimitHandBacks).Inc(1)
 	j := e.heart.view()
 	if j.Started == 0 {
-		return e.giveBack(ctx, handBack(&limitError{e.spec.Method, cause}, delay))
+		return e.giveBack(ctx, handBack(&limitError{method: e.spec.Method, err: cause}, delay))
 	}
 	stopped := e.spec.stopped(&j, retrypolicy.StopLimits, cause.Error())
 	if last == nil { // that was in another server attempt
@@ -280,7 +280,7 @@ func (e *execution) endWaiting(ctx context.Context, waited, last error) error {
 	stopped := e.spec.stopped(&j, retrypolicy.StopLimits, waited.Error())
 	switch {
 	case j.Started == 0 && isWait(waited):
-		stopped.Detail, stopped.Err = "", &limitError{e.spec.Method, waited}
+		stopped.Detail, stopped.Err = "", &limitError{method: e.spec.Method, err: waited}
 	case j.Started == 0:
 		return e.end(ctx, e.spec.named(waited))
 	case lastRefused(&j):

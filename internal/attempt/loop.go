@@ -200,10 +200,10 @@ func (l *Loop[In, Out]) unstarted(callers context.Context, err, last error) erro
 	switch {
 	case last == nil && isWait(err) && callers.Err() == nil:
 		stopped := l.Spec.stopped(&l.journal, retrypolicy.StopLimits, "")
-		stopped.Err = &limitError{l.Spec.Method, err}
+		stopped.Err = &limitError{method: l.Spec.Method, err: err}
 		return stopped
 	case last == nil && isWait(err):
-		return &limitError{l.Spec.Method, err}
+		return &limitError{method: l.Spec.Method, err: err}
 	case last == nil:
 		return l.Spec.named(err)
 	case callers.Err() != nil:
