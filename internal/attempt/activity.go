@@ -215,7 +215,7 @@ func (e *execution) resume(ctx context.Context) error {
 		j.FirstStart = e.info.ScheduledTime // the first attempt left no record, and was not before that
 	}
 	r := Resumption{Elapsed: e.elapsedSince(j.FirstStart), Lost: j.found > 0 && e.reported == nil, Cause: e.reported}
-	r.Attempt = retrypolicy.Attempt{Number: j.Started, Method: e.spec.Method, Past: past{r.Elapsed, e.Args(), j.earlier()}}
+	r.Attempt = retrypolicy.Attempt{Number: j.Started, Method: e.spec.Method, Past: past{elapsed: r.Elapsed, args: e.Args(), outcomes: j.earlier()}}
 	stop, end := e.spec.Resume(&j, r, &e.host.Clock)
 	e.heart.judged(j)
 	if j.found > 0 {

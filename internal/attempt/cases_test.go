@@ -128,7 +128,7 @@ func TestRetriesOfACallAreThoseOfItsCases(t *testing.T) {
 			require.False(t, s.spent(j))
 			n := j.begin()
 			if rapid.IntRange(0, 9).Draw(t, "crash") == 0 { // and another server attempt opens what is left
-				j = Opened(j.document().journal(nil), j.ServerAttempt+1, Unrecorded{})
+				j = Opened(journalOf(j.document(), nil), j.ServerAttempt+1, Unrecorded{})
 				left[len(kinds)]--
 				if left[len(kinds)] < 0 {
 					require.True(t, s.spent(j), "a lost attempt takes one of NumRetries")
@@ -154,13 +154,13 @@ func TestJournalCarriesTheRetriesOfCases(t *testing.T) {
 	j := &Journal{Started: 3}
 	j.retryOfCase(2)
 	j.retryOfCase(0)
-	back := j.document().journal(nil)
+	back := journalOf(j.document(), nil)
 	assert.Equal(t, []int{1, 0, 1}, back.Cases)
 	assert.Zero(t, back.ofCase(7))
 	many := document{Cases: make([]int, 5000)}
 	many.Cases[0], many.Cases[1] = -5, math.MaxInt
-	assert.Len(t, many.journal(nil).Cases, retrypolicy.MaxCases)
-	assert.Equal(t, []int{0, retrypolicy.MaxRetries}, many.journal(nil).Cases[:2])
+	assert.Len(t, journalOf(many, nil).Cases, retrypolicy.MaxCases)
+	assert.Equal(t, []int{0, retrypolicy.MaxRetries}, journalOf(many, nil).Cases[:2])
 	reset := Opened(&Journal{Started: 3, Cases: []int{1}, ServerAttempt: 5}, 2, Unrecorded{})
 	assert.Nil(t, reset.Cases, "a new budget")
 }

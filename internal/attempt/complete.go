@@ -86,8 +86,8 @@ func Ticket(ctx context.Context) ([]byte, error) {
 	return json.Marshal(t)
 }
 
-// info is the activity as requests need it.
-func (t *ticket) info() *activity.Info {
+// infoOf returns the activity of a ticket as requests need it.
+func infoOf(t *ticket) *activity.Info {
 	return &activity.Info{
 		TaskToken: t.Token, Namespace: t.Activity.Namespace, ActivityID: t.Activity.ActivityID,
 		WorkflowExecution: workflow.Execution{ID: t.Activity.WorkflowID},
@@ -97,8 +97,8 @@ func (t *ticket) info() *activity.Info {
 	}
 }
 
-// user are the method's own heartbeat details.
-func (t *ticket) user() ([]*commonpb.Payload, error) {
+// userDetails returns the method's own heartbeat details.
+func userDetails(t *ticket) ([]*commonpb.Payload, error) {
 	payloads := make([]*commonpb.Payload, len(t.Details))
 	for i, data := range t.Details {
 		payloads[i] = &commonpb.Payload{}
@@ -142,13 +142,13 @@ func Complete(ctx context.Context, s *Spec, c client.Client, encoded []byte, out
 	if problem := json.Unmarshal(t.Journal, &d); problem != nil {
 		return fmt.Errorf("%s: ticket: %w", s.Method, problem)
 	}
-	user, problem := t.user()
+	user, problem := userDetails(t)
 	if problem != nil {
 		return fmt.Errorf("%s: ticket: %w", s.Method, problem)
 	}
-	server := newRequests(ctx, c, converters.OfClient(c), t.info(), new(atomic.Int64))
+	server := newRequests(ctx, c, converters.OfClient(c), infoOf(t), new(atomic.Int64))
 	results := converters.Plain(server.data)
-	j := d.journal(results)
+	j := journalOf(d, results)
 	clock := Clock{}.WithDefaults()
 	call := past{outcomes: j.earlier()}
 	if !j.FirstStart.IsZero() {

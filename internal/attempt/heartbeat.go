@@ -98,7 +98,7 @@ func (h *heartbeat) open(ctx context.Context, results func(context.Context) conv
 		if err := wire.Open(wire.Journal, payloads[n-1], &d); err != nil {
 			return nil, err
 		}
-		found, payloads = d.journal(results(ctx)), payloads[:n-1]
+		found, payloads = journalOf(d, results(ctx)), payloads[:n-1]
 	}
 	h.user, h.fromTask = payloads, len(payloads)
 	return found, nil

@@ -250,8 +250,8 @@ func (j *Journal) document() document {
 // the call, and must not overflow.
 func sane(n int) int { return min(max(n, 0), math.MaxInt32) }
 
-// journal is d, whose results dc decodes.
-func (d document) journal(dc converter.DataConverter) *Journal {
+// journalOf returns the journal of a document, whose results dc decodes.
+func journalOf(d document, dc converter.DataConverter) *Journal {
 	j := &Journal{
 		Started: sane(d.Started), Running: sane(d.Running), FirstStart: d.FirstStart,
 		ServerAttempt: max(d.ServerAttempt, 0), ResetTo: max(d.ResetTo, 0), LeftOut: sane(d.LeftOut), Snoozes: sane(d.Snoozes),

@@ -155,7 +155,7 @@ func TestAdoptedServerAttemptsAreTold(t *testing.T) {
 	j.begin()
 	d := s.Judge(j, nil, io.EOF, retrypolicy.Attempt{Number: 1}, fixed(), everywhere(), encoded)
 	require.EqualError(t, d.Err, "EOF; gave up after 1 attempt: retries spent: beside 7 server attempt(s) that its policy did not govern")
-	assert.EqualValues(t, 7, j.document().journal(nil).Adopted, "on the next worker too")
+	assert.EqualValues(t, 7, journalOf(j.document(), nil).Adopted, "on the next worker too")
 }
 
 func TestResetForgetsWhenTheFirstAttemptStarted(t *testing.T) {
@@ -268,7 +268,7 @@ func (j *Journal) travel(t require.TestingT) *Journal {
 	require.NoError(t, err)
 	var d document
 	require.NoError(t, wire.Open(wire.Journal, p, &d))
-	return d.journal(nil)
+	return journalOf(d, nil)
 }
 
 func TestJournalSurvivesTheWire(t *testing.T) {
@@ -306,7 +306,7 @@ func drawJournal(t *rapid.T) *Journal {
 
 func TestHostileNumbersInAJournalAreTakenAsNone(t *testing.T) {
 	t.Parallel()
-	j := document{Started: -1, Running: -1, LeftOut: -1, ServerAttempt: -5}.journal(nil)
+	j := journalOf(document{Started: -1, Running: -1, LeftOut: -1, ServerAttempt: -5}, nil)
 	assert.Equal(t, &Journal{}, j)
 	assert.Zero(t, Opened(j, 1, Unrecorded{}).Started, "no server attempt came before the first")
 }
@@ -317,7 +317,7 @@ func TestOutcomesBeyondTheBoundInAJournalAreCountedAsLeftOut(t *testing.T) {
 	for n := 1; n <= 150; n++ {
 		d.Outcomes = append(d.Outcomes, wire.Outcome{Attempt: n})
 	}
-	j := d.journal(nil)
+	j := journalOf(d, nil)
 	assert.Len(t, j.Outcomes, maxOutcomes)
 	assert.Equal(t, 51, j.Outcomes[0].Number)
 	assert.Equal(t, 53, j.LeftOut)
@@ -325,7 +325,7 @@ func TestOutcomesBeyondTheBoundInAJournalAreCountedAsLeftOut(t *testing.T) {
 
 func TestAbsurdCountInAJournalEndsTheCallAndDoesNotBeginAnew(t *testing.T) {
 	t.Parallel()
-	j := Opened(document{Started: math.MaxInt, ServerAttempt: 1}.journal(nil), 3, Unrecorded{})
+	j := Opened(journalOf(document{Started: math.MaxInt, ServerAttempt: 1}, nil), 3, Unrecorded{})
 	assert.Positive(t, j.Started)
 }
 
@@ -339,7 +339,7 @@ func FuzzJournal(f *testing.F) {
 		if json.Unmarshal(data, &d) != nil {
 			return
 		}
-		j := d.journal(nil)
+		j := journalOf(d, nil)
 		if j.Started < 0 || j.Running < 0 || j.LeftOut < 0 || j.ServerAttempt < 0 || len(j.Outcomes) > maxOutcomes {
 			t.Fatalf("%+v", j)
 		}

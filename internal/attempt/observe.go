@@ -183,7 +183,7 @@ func (e *execution) tellFound(ctx context.Context, stop retrypolicy.Stop) {
 	j := e.heart.view()
 	for i := len(j.Outcomes) - j.found; i < len(j.Outcomes); i++ {
 		o := j.Outcomes[i]
-		a := retrypolicy.Attempt{Number: o.Number, Method: e.spec.Method, Past: past{e.Elapsed(), e.Args(), j.Outcomes[:i:i]}}
+		a := retrypolicy.Attempt{Number: o.Number, Method: e.spec.Method, Past: past{elapsed: e.Elapsed(), args: e.Args(), outcomes: j.Outcomes[:i:i]}}
 		why := stop
 		if i < len(j.Outcomes)-1 {
 			why = ""
@@ -201,7 +201,7 @@ type past struct {
 	outcomes []retrypolicy.Outcome
 }
 
-func snapshot(c retrypolicy.Past) past { return past{c.Elapsed(), c.Args(), c.Previous()} }
+func snapshot(c retrypolicy.Past) past { return past{elapsed: c.Elapsed(), args: c.Args(), outcomes: c.Previous()} }
 
 // Elapsed implements retrypolicy.Past.
 func (p past) Elapsed() time.Duration { return p.elapsed }
