@@ -104,7 +104,7 @@ lint: vet golangci workflowcheck ## go vet, golangci-lint and Temporal's workflo
 
 # What has changed since BASE, for vet; the pure packages, for tests.
 BASE ?= HEAD
-PURE := ./retrypolicy ./validation ./limits ./internal/wire
+PURE := ./retrypolicy ./validation ./limits ./internal/wire ./internal/engine ./internal/failure
 .PHONY: check
 check: ## In seconds: format, build, vet what differs from BASE (HEAD), short tests of the pure packages
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not formatted: $$bad"; exit 1; }

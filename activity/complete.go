@@ -6,12 +6,12 @@ import (
 
 	"go.temporal.io/sdk/client"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 )
 
 // ErrNoTicket is returned by Ticket where no engine runs the method: in
 // process, as a local activity, or without any policy.
-var ErrNoTicket = attempt.ErrNoTicket
+var ErrNoTicket = activityhost.ErrNoTicket
 
 // Ticket returns what somebody else needs to complete the running attempt, in this
 // process or another: give it to them, and return ErrResultPending. They call
@@ -22,7 +22,7 @@ var ErrNoTicket = attempt.ErrNoTicket
 //
 // Nobody heartbeats meanwhile, so such methods want NoHeartbeat, and an
 // AttemptTimeout that covers the time until Complete.
-func Ticket(ctx context.Context) ([]byte, error) { return attempt.Ticket(ctx) }
+func Ticket(ctx context.Context) ([]byte, error) { return activityhost.Ticket(ctx) }
 
 // Complete ends an attempt whose method returned ErrResultPending, with a result.
 // The method's policy judges it, with the call's own numbers, as if the method had
@@ -32,7 +32,7 @@ func Ticket(ctx context.Context) ([]byte, error) { return attempt.Ticket(ctx) }
 // error means that the result was not delivered, for instance because the attempt
 // has timed out.
 func (h Handle[In, Out]) Complete(ctx context.Context, c client.Client, ticket []byte, out Out) error {
-	return attempt.Complete(ctx, &h.m.spec, c, ticket, out, nil)
+	return activityhost.Complete(ctx, &h.m.spec, c, ticket, out, nil)
 }
 
 // Fail ends an attempt whose method returned ErrResultPending, with an error. It is
@@ -41,5 +41,5 @@ func (h Handle[In, Out]) Fail(ctx context.Context, c client.Client, ticket []byt
 	if cause == nil {
 		return fmt.Errorf("%s: Fail: the cause is nil: it must be an error; use Complete for a result", h.m.activityType)
 	}
-	return attempt.Complete(ctx, &h.m.spec, c, ticket, nil, cause)
+	return activityhost.Complete(ctx, &h.m.spec, c, ticket, nil, cause)
 }

@@ -10,7 +10,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -77,7 +77,7 @@ func GetHeartbeatDetails(ctx context.Context, details ...any) error {
 
 // AttemptNumber returns the number of the running attempt of the call, from 1, over
 // all workers. It is 1 outside a method, and where no policy governs the method.
-func AttemptNumber(ctx context.Context) int { return max(attempt.Number(ctx), 1) }
+func AttemptNumber(ctx context.Context) int { return max(engine.Number(ctx), 1) }
 
 // GetMetricsHandler is the worker's metrics handler with the activity's tags;
 // one that drops everything in a call in this process.
@@ -100,7 +100,7 @@ func GetWorkerStopChannel(ctx context.Context) <-chan struct{} {
 // Previous are the outcomes of the call's earlier attempts, in order; empty in
 // the first. Use it inside a method, to tell a service what was wrong with its
 // last answer.
-func Previous(ctx context.Context) []retrypolicy.Outcome { return attempt.Previous(ctx) }
+func Previous(ctx context.Context) []retrypolicy.Outcome { return engine.Previous(ctx) }
 
 // LastRefusal is the newest earlier result that a validator refused, and why;
 // ok is false if there is none, or it was too large to keep.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/chain"
+	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/limits"
 )
@@ -34,7 +34,7 @@ type definition struct {
 type method struct {
 	activityType string
 	options      Options // of the definition, with the method's own applied
-	spec         attempt.Spec
+	spec         engine.Spec
 	// function makes what Temporal registers, for an implementation.
 	function func(impl any) any
 }
@@ -167,7 +167,7 @@ func isNilable(k reflect.Kind) bool {
 
 // policySpec returns what the engine needs of options for an activity that exists
 // already.
-func policySpec(activityType string, options Options) (*attempt.Spec, error) {
+func policySpec(activityType string, options Options) (*engine.Spec, error) {
 	if err := checkName("activity type", activityType); err != nil {
 		return nil, err
 	}

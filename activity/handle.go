@@ -9,7 +9,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/internal/retry"
 )
 
@@ -164,10 +165,10 @@ func (h Handle[In, Out]) Execute(ctx workflow.Context, in In) Future[Out] {
 // launch starts a call with the plan's header, unless it means nothing without
 // and nobody sends it.
 func launch[Out any](ctx workflow.Context, p *plan, start func(workflow.Context) workflow.Future) Future[Out] {
-	if p.needsHeader && attempt.Refuses(ctx) {
+	if p.needsHeader && activityhost.Refuses(ctx) {
 		return failing[Out](ctx, named(p.activityType, errNoPlugin))
 	}
-	return Future[Out]{future: start(attempt.WithHeader(ctx, attempt.NewCallerHeader(p.header)))}
+	return Future[Out]{future: start(activityhost.WithHeader(ctx, activityhost.NewCallerHeader(p.header)))}
 }
 
 // errNoPlugin is the error of calls whose numbers would go nowhere.
@@ -185,7 +186,7 @@ func (p *plan) retryPolicy() *temporal.RetryPolicy {
 	if p.spec.Limits.Source != nil {
 		policy.MaximumAttempts = unlimited // waits for limits are server attempts too, however many
 	}
-	policy.NonRetryableErrorTypes = []string{attempt.FailureOfSize}
+	policy.NonRetryableErrorTypes = []string{failure.FailureOfSize}
 	return policy
 }
 

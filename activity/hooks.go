@@ -1,7 +1,7 @@
 package activity
 
 import (
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/internal/registration"
 )
 
@@ -14,7 +14,7 @@ func init() { //nolint:gochecknoinits // siblings get what users do not
 	registration.Bind = func(declared, impl any) *registration.Registration {
 		return declared.(bindable).bind(impl) //nolint:forcetypeassert,errcheck // package worker's and testsuite's types see to it
 	}
-	registration.PolicySpec = func(activityType string, options any) (*attempt.Spec, error) {
+	registration.PolicySpec = func(activityType string, options any) (*engine.Spec, error) {
 		return policySpec(activityType, options.(Options)) //nolint:forcetypeassert,errcheck // as above
 	}
 }

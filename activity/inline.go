@@ -5,7 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/engine"
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
@@ -22,12 +23,12 @@ type Inline[In, Out any] struct {
 	// calls' only one.
 	first func(*Inline[In, Out]) func(context.Context, In) (Out, error)
 	// guarded is the body of an attempt, whose panic is an error; pack is function
-	// pack. Both are for attempt.Loop, and made here, since making them for a call
+	// pack. Both are for engine.Loop, and made here, since making them for a call
 	// would allocate.
 	guarded func(context.Context, In) (Out, error)
 	pack    func(In) []any
-	spec    *attempt.Spec
-	clock   *attempt.Clock
+	spec    *engine.Spec
+	clock   *engine.Clock
 	open    func(d *limits.Declaration) (limits.Sets, error) // nil for the sets of this process
 }
 
@@ -89,7 +90,7 @@ func newInline[S, In, Out any](h Handle[In, Out], impl S, body func(S, context.C
 	i.guarded = func(ctx context.Context, in In) (out Out, err error) {
 		defer func() {
 			if r := recover(); r != nil {
-				attempt.Panicked(r, &err)
+				failure.Panicked(r, &err)
 			}
 		}()
 		return body(impl, ctx, in)
@@ -137,7 +138,7 @@ func shortcut[S, In, Out any](impl S, body func(S, context.Context, In) (Out, er
 					return
 				}
 				if r := recover(); r != nil {
-					attempt.Panicked(r, &err)
+					failure.Panicked(r, &err)
 					out, err = i.loop(in).Run(ctx, err)
 				}
 			}()
@@ -157,20 +158,20 @@ func (i *Inline[In, Out]) within(ctx context.Context, in In) (out Out, err error
 	if err := ctx.Err(); err != nil {
 		return out, err
 	}
-	if out, err = i.guarded(attempt.Nested(ctx), in); err == nil {
+	if out, err = i.guarded(engine.Nested(ctx), in); err == nil {
 		return out, nil
 	}
 	return i.loop(in).Run(ctx, err)
 }
 
-var realClock = sync.OnceValue(func() *attempt.Clock { //nolint:gochecknoglobals // constant
-	c := attempt.Clock{}.WithDefaults()
+var realClock = sync.OnceValue(func() *engine.Clock { //nolint:gochecknoglobals // constant
+	c := engine.Clock{}.WithDefaults()
 	return &c
 })
 
 // WithClock returns i with another clock, for tests.
 func (i *Inline[In, Out]) WithClock(c *Clock) *Inline[In, Out] {
-	clock := attempt.Clock{Now: c.Now, Sleep: c.Sleep, Random: c.Random}.WithDefaults()
+	clock := engine.Clock{Now: c.Now, Sleep: c.Sleep, Random: c.Random}.WithDefaults()
 	changed := *i
 	changed.clock, changed.open = &clock, c.open
 	return changed.bound()
@@ -189,10 +190,10 @@ func (i *Inline[In, Out]) callApart(ctx context.Context, in In) (Out, error) {
 		return i.call(ctx, in) // its error
 	}
 	l := i.loop(in)
-	l.Apart = true
+	l.OwnGoroutine = true
 	return l.Run(ctx, nil)
 }
 
-func (i *Inline[In, Out]) loop(in In) *attempt.Loop[In, Out] {
-	return &attempt.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: i.pack, Body: i.guarded, Open: i.open}
+func (i *Inline[In, Out]) loop(in In) *engine.Loop[In, Out] {
+	return &engine.Loop[In, Out]{Spec: i.spec, Clock: i.clock, In: in, Pack: i.pack, Body: i.guarded, Open: i.open}
 }

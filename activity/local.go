@@ -6,7 +6,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -44,7 +44,7 @@ func (h Handle[In, Out]) ExecuteLocal(ctx workflow.Context, in In) Future[Out] {
 		ScheduleToCloseTimeout: p.options.CallTimeout,
 		StartToCloseTimeout:    p.localTimeout(),
 		// The engine's attempts are all there are; the type tells it that this is ours.
-		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1, NonRetryableErrorTypes: []string{attempt.FailureOfSize}},
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1, NonRetryableErrorTypes: []string{failure.FailureOfSize}},
 		Summary:     h.call.Summary,
 	})
 	return launch[Out](ctx, p, func(ctx workflow.Context) workflow.Future {

@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -116,7 +116,7 @@ func (m *mapping) work(cancel func(), call func(i int) error) {
 
 // one makes one call. One that ends its goroutine has failed.
 func (m *mapping) one(i int, cancel func(), call func(i int) error) {
-	m.errs[i] = attempt.ErrGoexit
+	m.errs[i] = failure.ErrGoexit
 	defer func() {
 		if m.errs[i] != nil && m.stop {
 			m.failed.Store(true)

@@ -6,7 +6,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 )
 
 // ErrHistoryFull is the error of inputs for which a Map in a workflow has no room:
@@ -59,7 +59,7 @@ func (r *mapRoom) refuse(n int) error {
 	used := info.GetCurrentHistoryLength()
 	each := callEvents + taskEvents/float64(max(min(r.concurrency, mostEnds), 1))
 	fit := int(float64(max(maxEvents-eventsLeft-used, 0)) / each)
-	if n <= fit || !attempt.Refused(r.ctx, mapChange) {
+	if n <= fit || !activityhost.Refused(r.ctx, mapChange) {
 		return nil
 	}
 	return fmt.Errorf("%s: Map of %d inputs: %w: at most %d fit, since %d of %d events are used and a call takes at least %.3g at Concurrency %d: "+
@@ -79,7 +79,7 @@ func (r *mapRoom) admit() bool {
 	if r.ended > r.running/10 {
 		bytes += (size - r.size) / r.ended * (r.running + 1)
 	}
-	return events <= maxEvents && bytes <= maxBytes || !attempt.Refused(r.ctx, mapChange)
+	return events <= maxEvents && bytes <= maxBytes || !activityhost.Refused(r.ctx, mapChange)
 }
 
 // full is the error of inputs that were not called.

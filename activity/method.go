@@ -14,7 +14,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/internal/retry"
@@ -183,7 +183,7 @@ func newMethod[In, Out any](activityType, name string, options Options, own Meth
 	if err := options.check(); err != nil {
 		return nil, named(activityType, err)
 	}
-	m := &method{activityType: activityType, options: options, spec: attempt.Spec{
+	m := &method{activityType: activityType, options: options, spec: engine.Spec{
 		Method: activityType, Retry: options.Retry,
 		AttemptTimeout: options.AttemptTimeout, CallTimeout: options.CallTimeout,
 		JournalBytes: options.JournalBytes, NoHeartbeat: options.HeartbeatTimeout < 0,
@@ -234,12 +234,12 @@ func (m *method) limit(requires limits.Units) error {
 	if err := source.EngineSource(limitengine.Access{}).CheckUnits(requires); err != nil {
 		return named("Requires", err)
 	}
-	m.spec.Limits = attempt.Limits{Source: source, Requires: maps.Clone(requires)}
+	m.spec.Limits = engine.Limits{Source: source, Requires: maps.Clone(requires)}
 	return nil
 }
 
 // untyped is v for the engine, which knows results as any.
-func untyped[Out any](v validation.Validator[Out]) attempt.Validator {
+func untyped[Out any](v validation.Validator[Out]) engine.Validator {
 	return func(result any, a retrypolicy.Attempt) error {
 		if result == nil { // an Out that is an interface, and nil
 			var none Out

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/concurry-go/concurry/internal/attempt"
 	"github.com/concurry-go/concurry/internal/chain"
+	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/validation"
@@ -196,8 +196,8 @@ func (o *Options) check() error {
 	if o.HeartbeatTimeout < 0 && o.HeartbeatTimeout != NoHeartbeat || o.HeartbeatTimeout > 0 && o.HeartbeatTimeout < time.Second {
 		errs = append(errs, &retrypolicy.FieldError{Field: "HeartbeatTimeout", Value: o.HeartbeatTimeout, Allowed: "must be at least 1s, 0 (the default, 10s) or NoHeartbeat"})
 	}
-	if o.JournalBytes < 0 || o.JournalBytes > attempt.MaxJournalBytes {
-		errs = append(errs, &retrypolicy.FieldError{Field: "JournalBytes", Value: o.JournalBytes, Allowed: fmt.Sprintf("must be from 0 (the default, %d) to %d", attempt.DefaultJournalBytes, attempt.MaxJournalBytes)})
+	if o.JournalBytes < 0 || o.JournalBytes > engine.MaxJournalBytes {
+		errs = append(errs, &retrypolicy.FieldError{Field: "JournalBytes", Value: o.JournalBytes, Allowed: fmt.Sprintf("must be from 0 (the default, %d) to %d", engine.DefaultJournalBytes, engine.MaxJournalBytes)})
 	}
 	return errors.Join(errs...)
 }
@@ -319,7 +319,7 @@ func within(prefix string, err error) error {
 func (o *Options) heartbeat() time.Duration {
 	switch {
 	case o.HeartbeatTimeout == 0:
-		return attempt.DefaultHeartbeat
+		return engine.DefaultHeartbeat
 	case o.HeartbeatTimeout < 0:
 		return 0
 	default:

@@ -10,7 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -84,7 +84,7 @@ func InSession(ctx workflow.Context, o SessionOptions, do func(ctx workflow.Cont
 	o.CreationTimeout = cmp.Or(o.CreationTimeout, DefaultSessionCreationTimeout)
 	o.HeartbeatTimeout = cmp.Or(o.HeartbeatTimeout, sdkHeartbeat)
 	s := &openSession{outer: ctx, options: o}
-	session, err := workflow.CreateSession(attempt.WithSession(ctx, &s.session), &workflow.SessionOptions{
+	session, err := workflow.CreateSession(activityhost.WithSession(ctx, &s.session), &workflow.SessionOptions{
 		ExecutionTimeout: o.Timeout, CreationTimeout: o.CreationTimeout, HeartbeatTimeout: o.HeartbeatTimeout,
 	})
 	if err != nil {
@@ -115,7 +115,7 @@ func (o *SessionOptions) check() error {
 type openSession struct {
 	outer   workflow.Context // the caller's, which ends only when somebody cancels it
 	options SessionOptions
-	session attempt.CallerSession
+	session activityhost.CallerSession
 }
 
 type sessionKey struct{}

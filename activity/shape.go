@@ -4,7 +4,7 @@ import (
 	"context"
 	"reflect"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 )
 
 // None is the input of methods without arguments, and the output of methods
@@ -163,7 +163,7 @@ func registered[In, Out any](fn func(context.Context, In) (Out, error)) any {
 	answering := func(ctx context.Context, in In) (Out, error) {
 		out, err := fn(ctx, in)
 		if err != nil {
-			err = attempt.Answer(ctx, err)
+			err = activityhost.Answer(ctx, err)
 		}
 		return out, err
 	}

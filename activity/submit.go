@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/internal/serverfeatures"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -109,12 +109,12 @@ func (s *submission) start(ctx context.Context) (runID string, standalone bool, 
 }
 
 func (s *submission) startActivity(ctx context.Context) (runID string, err error) {
-	sealed, err := attempt.SealedBy(ctx, s.client, s.header, s.activityType, s.taskQueue)
+	sealed, err := activityhost.SealedBy(ctx, s.client, s.header, s.activityType, s.taskQueue)
 	if err != nil {
 		return "", err
 	}
-	header := attempt.NewCallerHeader(sealed)
-	handle, err := s.client.ExecuteActivity(attempt.WithClientHeader(ctx, header), client.StartActivityOptions{
+	header := activityhost.NewCallerHeader(sealed)
+	handle, err := s.client.ExecuteActivity(activityhost.WithClientHeader(ctx, header), client.StartActivityOptions{
 		ID:                     s.id,
 		TaskQueue:              s.taskQueue,
 		ScheduleToCloseTimeout: s.options.CallTimeout,

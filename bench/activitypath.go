@@ -15,7 +15,8 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/activity"
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
+	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -80,7 +81,7 @@ func activityRow(options activity.Options) func(context.Context, *effort) (*resu
 		if err != nil {
 			return nil, err
 		}
-		host := &attempt.Host{Clock: attempt.Clock{}.WithDefaults(), Tuner: slots.NewTuner(tuner, slots.Options{})}
+		host := &activityhost.Host{Clock: engine.Clock{}.WithDefaults(), Tuner: slots.NewTuner(tuner, slots.Options{})}
 		if err := registration.Apply([]*registration.Registration{registration.Bind(d, s)}, discard{}, host); err != nil {
 			return nil, err
 		}
@@ -181,7 +182,7 @@ func (c *capturing) Init(out interceptor.ActivityOutboundInterceptor) error {
 	o := &outbound{}
 	o.Next = out
 	o.info = out.GetInfo(c.capture.ctx)
-	o.info.HeartbeatTimeout = attempt.DefaultHeartbeat
+	o.info.HeartbeatTimeout = engine.DefaultHeartbeat
 	o.info.ScheduleToCloseTimeout, o.info.StartToCloseTimeout = perCall, perCall
 	o.info.Deadline = o.info.StartedTime.Add(perCall)
 	c.capture.out = o

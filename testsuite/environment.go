@@ -12,7 +12,8 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/concurry-go/concurry/activity"
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
+	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/worker"
 )
@@ -34,7 +35,7 @@ import (
 // value mocks bypass every interceptor, and so the policy.
 type WorkflowEnvironment struct {
 	*testsuite.TestWorkflowEnvironment
-	host *attempt.Host
+	host *activityhost.Host
 }
 
 // ActivityEnvironment is Temporal's TestActivityEnvironment with the engine
@@ -44,13 +45,13 @@ type ActivityEnvironment struct {
 	*testsuite.TestActivityEnvironment
 	// Clock is the time of waits and of Attempt.Elapsed.
 	Clock *Clock
-	host  *attempt.Host
+	host  *activityhost.Host
 }
 
 // Environment is either of the two.
 type Environment interface {
 	sdkworker.ActivityRegistry
-	engine() *attempt.Host
+	engine() *activityhost.Host
 }
 
 // NewWorkflowEnvironment makes an environment; it asserts the expectations of
@@ -61,9 +62,9 @@ func NewWorkflowEnvironment(t testing.TB, refine ...worker.Option) *WorkflowEnvi
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(logger(t))
 	env := suite.NewTestWorkflowEnvironment()
-	host := &attempt.Host{
-		Clock:     attempt.Clock{Now: env.Now, Sleep: skip, Random: Seeded(1)},
-		Simulated: attempt.SimulatedWorkflow,
+	host := &activityhost.Host{
+		Clock:     engine.Clock{Now: env.Now, Sleep: skip, Random: Seeded(1)},
+		Simulated: activityhost.SimulatedWorkflow,
 		Sessions:  true,
 	}
 	o, hosts := options(t, host, refine)
@@ -101,7 +102,7 @@ func NewActivityEnvironment(t testing.TB, refine ...worker.Option) *ActivityEnvi
 	suite.SetLogger(logger(t))
 	env := suite.NewTestActivityEnvironment()
 	clock := NewClock()
-	host := &attempt.Host{Clock: attempt.Clock{Now: clock.Now, Sleep: clock.sleep, Random: clock.draw}, Simulated: attempt.SimulatedActivity}
+	host := &activityhost.Host{Clock: engine.Clock{Now: clock.Now, Sleep: clock.sleep, Random: clock.draw}, Simulated: activityhost.SimulatedActivity}
 	o, hosts := options(t, host, refine)
 	env.SetWorkerOptions(o)
 	t.Cleanup(host.Close)
@@ -115,7 +116,7 @@ func logger(t testing.TB) log.Logger {
 	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 }
 
-func options(t testing.TB, host *attempt.Host, refine []worker.Option) (sdkworker.Options, []*registration.Registration) {
+func options(t testing.TB, host *activityhost.Host, refine []worker.Option) (sdkworker.Options, []*registration.Registration) {
 	t.Helper()
 	hosts, err := registration.Refine(host, refine)
 	if err != nil {
@@ -131,8 +132,8 @@ func options(t testing.TB, host *attempt.Host, refine []worker.Option) (sdkworke
 	return sdkworker.Options{Plugins: []sdkworker.Plugin{plugin}}, hosts
 }
 
-func (e *WorkflowEnvironment) engine() *attempt.Host { return e.host }
-func (e *ActivityEnvironment) engine() *attempt.Host { return e.host }
+func (e *WorkflowEnvironment) engine() *activityhost.Host { return e.host }
+func (e *ActivityEnvironment) engine() *activityhost.Host { return e.host }
 
 // Register hosts a definition in an environment. A mistake fails the test.
 func Register[S any](t testing.TB, env Environment, d *activity.Definition[S], impl S) {

@@ -8,13 +8,13 @@ import (
 
 	"go.temporal.io/sdk/client"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/internal/converters"
 )
 
 // know finds out what the worker that starts has of its client. It returns an
 // error where the journal could not be encoded with that.
-func know(host *attempt.Host, registry any) error {
+func know(host *activityhost.Host, registry any) error {
 	parts, err := converters.OfWorker(registry)
 	if err != nil {
 		return fmt.Errorf("worker: %w: give the client the plugin too, as one of client.Options.Plugins", err)

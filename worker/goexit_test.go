@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concurry-go/concurry/activity"
-	"github.com/concurry-go/concurry/internal/attempt"
 	. "github.com/concurry-go/concurry/internal/enginetest"
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/testsuite"
@@ -65,16 +65,16 @@ func TestGoexitIsAFailureLikeAnyOther(t *testing.T) {
 	impl := &scripted{body: exits}
 	d, do := scriptedWith(activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond, RetryOn: []retrypolicy.Filter{
-			func(err error, a retrypolicy.Attempt) bool { return errors.Is(err, attempt.ErrGoexit) && a.Number < 2 },
+			func(err error, a retrypolicy.Attempt) bool { return errors.Is(err, failure.ErrGoexit) && a.Number < 2 },
 		}},
 		Observers: []retrypolicy.Observer{seen.observe},
 	})
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	_, err := submit(t, c, do, queue, "").Get(t.Context())
-	require.ErrorContains(t, err, attempt.ErrGoexit.Error())
+	require.ErrorContains(t, err, failure.ErrGoexit.Error())
 	assert.Equal(t, []string{
-		"Scripted.Do 1 failed: retry (" + attempt.ErrGoexit.Error() + ")",
-		"Scripted.Do 2 failed: give up, not retried by any filter (" + attempt.ErrGoexit.Error() + ")",
+		"Scripted.Do 1 failed: retry (" + failure.ErrGoexit.Error() + ")",
+		"Scripted.Do 2 failed: give up, not retried by any filter (" + failure.ErrGoexit.Error() + ")",
 	}, seen.told())
 }
 
@@ -84,7 +84,7 @@ func TestGoexitOfALocalActivityIsNoSuccess(t *testing.T) {
 		impl := &scripted{body: exits}
 		d, do := scriptedWith(activity.Options{Retry: e.Policy(retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond})})
 		_, err := runLocal(t, e, d, do, impl, "")
-		require.ErrorContains(t, err, attempt.ErrGoexit.Error())
+		require.ErrorContains(t, err, failure.ErrGoexit.Error())
 		assert.EqualValues(t, 3, impl.started.Load())
 	})
 }
@@ -94,11 +94,11 @@ func TestGoexitInATestEnvironmentIsNoSuccess(t *testing.T) {
 	impl := &scripted{body: exits}
 	d, do := scriptedWith(activity.Options{Retry: retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}})
 	_, err := Run(t, Environment, d, do, impl, "")
-	require.ErrorContains(t, err, attempt.ErrGoexit.Error())
+	require.ErrorContains(t, err, failure.ErrGoexit.Error())
 	env := testsuite.NewActivityEnvironment(t)
 	testsuite.Register(t, env, d, impl)
 	_, err = env.ExecuteActivity(do.ActivityType(), "")
-	require.ErrorContains(t, err, attempt.ErrGoexit.Error())
+	require.ErrorContains(t, err, failure.ErrGoexit.Error())
 	assert.EqualValues(t, 6, impl.started.Load())
 }
 
@@ -121,7 +121,7 @@ func TestGoexitOfOneInputLeavesTheOthersOfAMapAlone(t *testing.T) {
 		outs, err := f.Inline().Map(t.Context(), []int{1, 2, 3, 4}, activity.Concurrency(1))
 		var failed *activity.MapError
 		require.ErrorAs(t, err, &failed)
-		require.ErrorIs(t, failed.Errors[1], attempt.ErrGoexit)
+		require.ErrorIs(t, failed.Errors[1], failure.ErrGoexit)
 		assert.Equal(t, []int{1, 0, 3, 4}, outs)
 		if where == "body" {
 			assert.Equal(t, []int{0, 1, 2, 1, 1}, bodies, "retried like any failure")

@@ -7,7 +7,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/internal/chain"
 	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/internal/slots"
@@ -15,7 +15,7 @@ import (
 
 // hosted is one worker of a plugin: its engine, and what belongs to it.
 type hosted struct {
-	host    *attempt.Host
+	host    *activityhost.Host
 	hosts   []*registration.Registration // by Host and HostFunc
 	names   policyNames
 	calls   callWorkflow
@@ -57,7 +57,7 @@ func newHosted(engine *engine, o *worker.PluginConfigureWorkerOptions) (*hosted,
 }
 
 // checkOptions refuses options of a worker that do not go together.
-func checkOptions(o *worker.Options, host *attempt.Host) error {
+func checkOptions(o *worker.Options, host *activityhost.Host) error {
 	if o.EnableSessionWorker && versioned(o) {
 		return errors.New("worker: EnableSessionWorker: Temporal has no sessions on workers with versioning: unset it, or DeploymentOptions.UseVersioning and UseBuildIDForVersioning")
 	}

@@ -9,7 +9,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/limits"
 )
 
@@ -48,7 +48,7 @@ func LimitMetrics(handler client.MetricsHandler, every time.Duration) Option {
 	})
 }
 
-// limitReport is an attempt.Report of the host's limits.
+// limitReport is an activityhost.Report of the host's limits.
 type limitReport struct {
 	handler client.MetricsHandler
 	every   time.Duration
@@ -57,7 +57,7 @@ type limitReport struct {
 type reported struct{ activityType, limit string }
 
 // Run reports until ctx ends, and then that nothing is in use.
-func (r *limitReport) Run(ctx context.Context, h *attempt.Host) {
+func (r *limitReport) Run(ctx context.Context, h *activityhost.Host) {
 	known := map[reported]bool{} // what has been reported before
 	ticks := time.NewTicker(r.every)
 	defer ticks.Stop()
@@ -102,10 +102,10 @@ func (r *limitReport) report(taskQueue string, known map[reported]bool, all map[
 	}
 	for key, g := range sums {
 		m := r.handler.WithTags(map[string]string{"activity_type": key.activityType, "limit": key.limit, "task_queue": taskQueue})
-		m.Gauge(attempt.MetricLimitInUse).Update(g.inUse)
-		m.Gauge(attempt.MetricLimitUtilization).Update(g.utilization)
-		m.Gauge(attempt.MetricLimitWaiting).Update(float64(g.waiting))
-		m.Gauge(attempt.MetricLimitOldestWait).Update(g.oldest.Seconds())
+		m.Gauge(activityhost.MetricLimitInUse).Update(g.inUse)
+		m.Gauge(activityhost.MetricLimitUtilization).Update(g.utilization)
+		m.Gauge(activityhost.MetricLimitWaiting).Update(float64(g.waiting))
+		m.Gauge(activityhost.MetricLimitOldestWait).Update(g.oldest.Seconds())
 	}
 }
 
@@ -117,7 +117,7 @@ type reporting struct {
 	done   sync.WaitGroup
 }
 
-func (r *reporting) begin(h *attempt.Host) {
+func (r *reporting) begin(h *activityhost.Host) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {

@@ -9,14 +9,14 @@ import (
 	sdkactivity "go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 )
 
 // policyNames checks that the activities in Policies are ones the worker has: a
 // name with a mistake in it would leave the activity to Temporal's own policy,
 // without a word.
 type policyNames struct {
-	host     *attempt.Host
+	host     *activityhost.Host
 	policies []string
 	dynamic  bool // the worker takes any name
 }

@@ -22,7 +22,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/activity"
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	. "github.com/concurry-go/concurry/internal/enginetest"
 	"github.com/concurry-go/concurry/retrypolicy"
 	"github.com/concurry-go/concurry/testsuite"
@@ -64,7 +64,7 @@ type counters struct {
 func newCounters() *counters { return &counters{mu: &sync.Mutex{}, values: map[string]int64{}} }
 
 func (c *counters) WithTags(tags map[string]string) client.MetricsHandler {
-	if stop, ok := tags[attempt.TagStop]; ok {
+	if stop, ok := tags[activityhost.TagStop]; ok {
 		return &counters{mu: c.mu, values: c.values, stop: "{stop=" + stop + "}"}
 	}
 	return c
@@ -143,8 +143,8 @@ func TestMetricsCountAttemptsRetriesAndGiveUps(t *testing.T) {
 	_, err := submit(t, c, unjudged, queue, "x").Get(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, map[string]int64{
-		attempt.MetricAttempts: 8, attempt.MetricAttemptsFailed: 2, attempt.MetricAttemptsRefused: 3,
-		attempt.MetricRetries: 4, attempt.MetricRetryWait: 4, attempt.MetricGiveUps + "{stop=retries spent}": 1,
+		activityhost.MetricAttempts: 8, activityhost.MetricAttemptsFailed: 2, activityhost.MetricAttemptsRefused: 3,
+		activityhost.MetricRetries: 4, activityhost.MetricRetryWait: 4, activityhost.MetricGiveUps + "{stop=retries spent}": 1,
 	}, metrics.ours())
 	assert.Len(t, seen.told(), 8)
 	assert.Contains(t, seen.told(), "Plain.Do 1 accepted: accept", "also where nothing has to be judged")
@@ -163,9 +163,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{
-		attempt.MetricAttempts, attempt.MetricAttemptsFailed, attempt.MetricAttemptsRefused, attempt.MetricAttemptsLost,
-		attempt.MetricRetries, attempt.MetricRetryWait, attempt.MetricGiveUps, attempt.MetricLimitWait, attempt.MetricLimitHandBacks,
-		attempt.MetricLimitInUse, attempt.MetricLimitUtilization, attempt.MetricLimitWaiting, attempt.MetricLimitOldestWait,
+		activityhost.MetricAttempts, activityhost.MetricAttemptsFailed, activityhost.MetricAttemptsRefused, activityhost.MetricAttemptsLost,
+		activityhost.MetricRetries, activityhost.MetricRetryWait, activityhost.MetricGiveUps, activityhost.MetricLimitWait, activityhost.MetricLimitHandBacks,
+		activityhost.MetricLimitInUse, activityhost.MetricLimitUtilization, activityhost.MetricLimitWaiting, activityhost.MetricLimitOldestWait,
 	}, documented)
 }
 

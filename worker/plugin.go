@@ -17,7 +17,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/concurry-go/concurry/activity"
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/internal/chain"
 	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -94,7 +94,7 @@ func Random(source func(n int64) int64) Option {
 
 // engine is what options refine.
 type engine struct {
-	*attempt.Host
+	*activityhost.Host
 	hosts []*registration.Registration
 }
 
@@ -111,7 +111,7 @@ func (h *engine) refine(options []Option) error {
 }
 
 func init() { //nolint:gochecknoinits // package testsuite gets what users do not
-	registration.Refine = func(host *attempt.Host, options any) ([]*registration.Registration, error) {
+	registration.Refine = func(host *activityhost.Host, options any) ([]*registration.Registration, error) {
 		h := &engine{Host: host}
 		err := h.refine(options.([]Option)) //nolint:forcetypeassert,errcheck // package testsuite's types see to it
 		return h.hosts, err
@@ -152,7 +152,7 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 	simple, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
 		Name:                      pluginName,
 		Version:                   version(),
-		ClientInterceptors:        []interceptor.ClientInterceptor{&attempt.ClientInterceptor{}},
+		ClientInterceptors:        []interceptor.ClientInterceptor{&activityhost.ClientInterceptor{}},
 		ConfigureClient:           p.configureClient,
 		ConfigureWorker:           p.configureWorker,
 		ConfigureWorkflowReplayer: p.configureReplayer,
@@ -167,7 +167,7 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 
 // newEngine is an engine refined by options, whose clock has no defaults yet.
 func newEngine(options []Option) (*engine, error) {
-	h := &engine{Host: &attempt.Host{}}
+	h := &engine{Host: &activityhost.Host{}}
 	return h, h.refine(options)
 }
 

@@ -16,7 +16,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/concurry-go/concurry/activity"
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	. "github.com/concurry-go/concurry/internal/enginetest"
 	"github.com/concurry-go/concurry/internal/wire"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -161,7 +161,7 @@ func TestSpentRetriesAreInTheFailure(t *testing.T) {
 	// The reasons and waits of all of them.
 	details := failure.GetCause().GetApplicationFailureInfo().GetDetails().GetPayloads()
 	require.Len(t, details, 4)
-	var trail attempt.Trail
+	var trail wire.CallTrail
 	require.NoError(t, wire.Open(wire.Trail, details[3], &trail))
 	assert.Equal(t, 4, trail.Attempts)
 	require.Len(t, trail.Outcomes, 4)
@@ -201,14 +201,14 @@ func TestResultAfterRetriesTellsOfThem(t *testing.T) {
 		return payloads[0].GetMetadata()
 	}
 	told := metadata("after retries")
-	require.Contains(t, told, attempt.TrailKey)
-	var trail attempt.Trail
-	require.NoError(t, json.Unmarshal(told[attempt.TrailKey], &trail))
+	require.Contains(t, told, activityhost.TrailKey)
+	var trail wire.CallTrail
+	require.NoError(t, json.Unmarshal(told[activityhost.TrailKey], &trail))
 	assert.Equal(t, 3, trail.Attempts)
 	require.Len(t, trail.Outcomes, 2)
 	assert.Equal(t, retrypolicy.VerdictFailed, trail.Outcomes[0].Verdict)
 	assert.LessOrEqual(t, len(trail.Outcomes[0].Reason), 200)
-	assert.Equal(t, attempt.Step{Attempt: 2, Verdict: retrypolicy.VerdictRefused, Reason: "bad indeed", Wait: trail.Outcomes[1].Wait}, trail.Outcomes[1])
+	assert.Equal(t, wire.Step{Attempt: 2, Verdict: retrypolicy.VerdictRefused, Reason: "bad indeed", Wait: trail.Outcomes[1].Wait}, trail.Outcomes[1])
 
 	assert.Len(t, metadata("at once"), 1, "an encoding, and nothing else")
 }

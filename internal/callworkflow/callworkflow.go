@@ -12,7 +12,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
+	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/internal/wire"
 )
 
@@ -104,7 +105,7 @@ func RunSubmittedCall(ctx workflow.Context, request, header, a, b, c converter.R
 		p := temporal.RetryPolicy(*r.Retry)
 		options.RetryPolicy = &p
 	}
-	ctx = attempt.WithHeader(workflow.WithActivityOptions(ctx, options), attempt.NewCallerHeader(header.Payload()))
+	ctx = activityhost.WithHeader(workflow.WithActivityOptions(ctx, options), activityhost.NewCallerHeader(header.Payload()))
 	var result converter.RawValue
 	if err := workflow.ExecuteActivity(ctx, r.ActivityType, args...).Get(ctx, &result); err != nil {
 		return nil, failing(err)
@@ -124,6 +125,6 @@ func failing(err error) error {
 		return err
 	}
 	return temporal.NewApplicationErrorWithOptions(app.Message(), app.Type(), temporal.ApplicationErrorOptions{
-		NonRetryable: app.NonRetryable(), Category: app.Category(), Details: attempt.DetailsOf(app),
+		NonRetryable: app.NonRetryable(), Category: app.Category(), Details: failure.DetailsOf(app),
 	})
 }

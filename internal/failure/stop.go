@@ -1,5 +1,3 @@
-// Package failure is how the ends of calls travel as Temporal failures. Packages
-// retrypolicy and validation read them.
 package failure
 
 import (

@@ -1,6 +1,9 @@
 package registration
 
-import "github.com/concurry-go/concurry/internal/attempt"
+import (
+	"github.com/concurry-go/concurry/internal/activityhost"
+	"github.com/concurry-go/concurry/internal/engine"
+)
 
 // What a public package has for its siblings and for nobody else. Each variable is
 // set when its package is initialised, and not changed afterwards.
@@ -10,8 +13,8 @@ var (
 	Bind func(declared, impl any) *Registration
 	// PolicySpec is package activity's: what the engine needs of activity.Options
 	// for an activity that exists already.
-	PolicySpec func(activityType string, options any) (*attempt.Spec, error)
+	PolicySpec func(activityType string, options any) (*engine.Spec, error)
 	// Refine is package worker's: it applies a []worker.Option to an engine, and
 	// returns what the options host.
-	Refine func(host *attempt.Host, options any) ([]*Registration, error)
+	Refine func(host *activityhost.Host, options any) ([]*Registration, error)
 )

@@ -8,7 +8,8 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
-	"github.com/concurry-go/concurry/internal/attempt"
+	"github.com/concurry-go/concurry/internal/activityhost"
+	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
@@ -27,7 +28,7 @@ type Registration struct {
 
 // Method is one activity of a registration.
 type Method struct {
-	Spec *attempt.Spec
+	Spec *engine.Spec
 	// Function makes what Temporal registers, for an implementation.
 	Function func(impl any) any
 	// Err is what Temporal would lack to run it.
@@ -59,7 +60,7 @@ func (r *Registration) check() error {
 
 // Apply registers functions with Temporal and specs with the engine. The error
 // says everything that is missing or wrong; then nothing is registered.
-func Apply(registrations []*Registration, registry Registry, host *attempt.Host) error {
+func Apply(registrations []*Registration, registry Registry, host *activityhost.Host) error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, r := range registrations {
@@ -93,8 +94,8 @@ func Apply(registrations []*Registration, registry Registry, host *attempt.Host)
 	return nil
 }
 
-func (r *Registration) specs() []*attempt.Spec {
-	var specs []*attempt.Spec
+func (r *Registration) specs() []*engine.Spec {
+	var specs []*engine.Spec
 	for _, m := range r.Methods() {
 		specs = append(specs, m.Spec)
 	}
@@ -105,7 +106,7 @@ func (r *Registration) specs() []*attempt.Spec {
 // nothing by themselves: nobody requires units of them, and calls take none. That
 // is right where the methods acquire what they need, and else a mistake. It is
 // empty where there is nothing to say.
-func IdleLimits(name string, specs ...*attempt.Spec) string {
+func IdleLimits(name string, specs ...*engine.Spec) string {
 	declared := false
 	for _, s := range specs {
 		l := &s.Limits

@@ -1,12 +1,11 @@
 // Package mutation proves that the crash table can fail: it breaks the engine
-// in known ways, each a patch in testdata, and demands that cells notice.
+// in known ways, each a change in testdata, and demands that cells notice.
 package mutation
 
 import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ import (
 	"github.com/concurry-go/concurry/testsuite/devserver"
 )
 
-// mutation is what notices a patch.
+// mutation is what notices a change.
 type mutation struct {
 	// cells are those that must fail, how often they run, and what one of them
 	// must say.
@@ -45,44 +44,44 @@ const (
 // mutations are by what the engine then does, or leaves.
 var mutations = map[string]mutation{
 	// Records.
-	"record-skipped.patch":          {killedInside, 1, bodies},
-	"later-start-unrecorded.patch":  {"TestCrashTable/request_comes_twice,_SIGKILL/at_the_hand-back/1_", 1, bodies},
-	"count-from-info-attempt.patch": {killedInside, 1, bodies},
-	"fence-ignored.patch":           {"TestCrashTable/SIGSTOP/while_waiting_in_place/1_", 1, bodies},
-	"unfit-ignored.patch":           {"TestCrashTable/request_comes_late,_SIGKILL/while_the_body_runs/[15]_", 1, bodies},
-	"record-takes-no-turn.patch":    {"TestCrashTable/request_late,_client_hears_nothing,_SIGKILL", 1, bodies},
+	"record-skipped":          {killedInside, 1, bodies},
+	"later-start-unrecorded":  {"TestCrashTable/request_comes_twice,_SIGKILL/at_the_hand-back/1_", 1, bodies},
+	"count-from-info-attempt": {killedInside, 1, bodies},
+	"fence-ignored":           {"TestCrashTable/SIGSTOP/while_waiting_in_place/1_", 1, bodies},
+	"unfit-ignored":           {"TestCrashTable/request_comes_late,_SIGKILL/while_the_body_runs/[15]_", 1, bodies},
+	"record-takes-no-turn":    {"TestCrashTable/request_late,_client_hears_nothing,_SIGKILL", 1, bodies},
 
 	// Hand-backs, and what earlier server attempts have left.
-	"hand-back-without-journal.patch":      {"TestCrashTable/reset_by_an_operator/while_the_body_runs/1_", 1, bodies},
-	"unrecorded-is-none.patch":             {"TestCrashTable/^SIGKILL$/while_waiting_in_place/1_", 1, bodies},
-	"undecoded-arguments-are-a-body.patch": {undecoded + "/0_", 1, bodies},
-	"journal-of-others-dropped.patch":      {rolledBack + "/5_", 1, bodies},
-	"journal-read-by-others.patch":         {rolledBack + "/1_", 1, misread},
+	"hand-back-without-journal":      {"TestCrashTable/reset_by_an_operator/while_the_body_runs/1_", 1, bodies},
+	"unrecorded-is-none":             {"TestCrashTable/^SIGKILL$/while_waiting_in_place/1_", 1, bodies},
+	"undecoded-arguments-are-a-body": {undecoded + "/0_", 1, bodies},
+	"journal-of-others-dropped":      {rolledBack + "/5_", 1, bodies},
+	"journal-read-by-others":         {rolledBack + "/1_", 1, misread},
 
 	// Codecs that fail for a while.
-	"undecoded-arguments-end-call.patch": {undecoded + "/1_", 1, bodies},
-	"undecoded-journal-ends-call.patch":  {"TestCrashTable/codec_fails_to_decode_what_workers_have_encoded", 1, bodies},
-	"unencoded-record-ends-call.patch":   {"TestCrashTable/codec_fails_to_encode/while_waiting_in_place/1_", 1, bodies},
+	"undecoded-arguments-end-call": {undecoded + "/1_", 1, bodies},
+	"undecoded-journal-ends-call":  {"TestCrashTable/codec_fails_to_decode_what_workers_have_encoded", 1, bodies},
+	"unencoded-record-ends-call":   {"TestCrashTable/codec_fails_to_encode/while_waiting_in_place/1_", 1, bodies},
 
 	// Sessions.
-	"sessions-unfinished.patch": {"TestCrashTable/session's_worker_shut_down,_body_has_its_time", 1, bodies},
-	"session-answers.patch":     {"TestCrashTable/the_session's_worker_is_shut_down/while_the_body_runs/0_", 1, bodies},
+	"sessions-unfinished": {"TestCrashTable/session's_worker_shut_down,_body_has_its_time", 1, bodies},
+	"session-answers":     {"TestCrashTable/the_session's_worker_is_shut_down/while_the_body_runs/0_", 1, bodies},
 
 	// Limits.
-	"limit-kept.patch":                   {"TestCrashTable/cancellation/while_the_body_runs/1_", 1, kept},
-	"limit-kept-while-waiting.patch":     {"TestCrashTable/call_timeout" + waitsHere + "/1_", 1, lateFor},
-	"limit-kept-while-recording.patch":   {"TestCrashTable/request_lost,_client_hears_nothing/at_the_record/1_", 1, waits},
-	"limit-wait-counted.patch":           {"TestCrashTable/worker_shut_down" + waitsHere + "/1_", 1, bodies},
-	"limit-wait-unrecorded.patch":        {"TestCrashTable/^SIGKILL$" + waitsHere + "/0_", 1, bodies},
-	"limit-wait-never-handed-back.patch": {"TestCrashTable/call_timeout" + waitsServer, 1, lateFor},
-	"limit-wait-unfenced.patch":          {"TestCrashTable/connection_cut" + waitsHere + "/0_", 2, bodies},
+	"limit-kept":                   {"TestCrashTable/cancellation/while_the_body_runs/1_", 1, kept},
+	"limit-kept-while-waiting":     {"TestCrashTable/call_timeout" + waitsHere + "/1_", 1, lateFor},
+	"limit-kept-while-recording":   {"TestCrashTable/request_lost,_client_hears_nothing/at_the_record/1_", 1, waits},
+	"limit-wait-counted":           {"TestCrashTable/worker_shut_down" + waitsHere + "/1_", 1, bodies},
+	"limit-wait-unrecorded":        {"TestCrashTable/^SIGKILL$" + waitsHere + "/0_", 1, bodies},
+	"limit-wait-never-handed-back": {"TestCrashTable/call_timeout" + waitsServer, 1, lateFor},
+	"limit-wait-unfenced":          {"TestCrashTable/connection_cut" + waitsHere + "/0_", 2, bodies},
 }
 
 // The engine moves on, and this is told before anybody runs the whole table.
-func TestPatchesApply(t *testing.T) {
+func TestChangesApply(t *testing.T) {
 	t.Parallel()
-	for _, patch := range patches(t) {
-		git(t, "../..", "apply", "--check", patch)
+	for name := range changes(t) {
+		overlay(t, name)
 	}
 }
 
@@ -93,61 +92,36 @@ func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 	}
 	program, err := devserver.Find(t.Context(), os.Stderr)
 	require.NoError(t, err)
-	root, err := filepath.Abs("../..")
-	require.NoError(t, err)
-	for _, patch := range append(patches(t), "") {
-		name := filepath.Base(patch)
-		if patch == "" {
-			name = "unbroken"
-		}
+	for name := range changes(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			for _, part := range []string{"go.mod", "go.sum", "activity", "internal", "limits", "retrypolicy", "validation", "worker", "testsuite", "test"} {
-				copyTree(t, filepath.Join(root, part), filepath.Join(dir, part))
-			}
 			m := mutations[name]
-			if patch == "" {
-				m = mutation{cells: unbroken(), rounds: 1}
-			} else {
-				git(t, dir, "apply", patch)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-			defer cancel()
-			run := exec.CommandContext(ctx, "go", "test", "./fire", "-run", m.cells, "-count=1", "-vet=off", "-parallel=4", "-fire.table", "-fire.rounds="+strconv.Itoa(m.rounds))
-			run.Dir = filepath.Join(dir, "test")
-			run.Env = append(os.Environ(), "GOWORK=off", devserver.EnvPath+"="+program)
-			out, err := run.CombinedOutput()
-			if patch == "" {
-				require.NoError(t, err, "%s", out)
-				return
-			}
+			out, err := play(t, program, m, "-overlay="+overlay(t, name))
 			require.Error(t, err, "no cell noticed\n%s", out)
-			assert.Contains(t, string(out), m.says, "it failed for another reason\n%s", out)
+			assert.Contains(t, out, m.says, "it failed for another reason\n%s", out)
 		})
 	}
+	t.Run("unbroken", func(t *testing.T) {
+		t.Parallel()
+		out, err := play(t, program, mutation{cells: unbroken(), rounds: 1})
+		require.NoError(t, err, "%s", out)
+	})
 }
 
-// patches are the files of all mutations.
-func patches(t *testing.T) []string {
+// play runs the cells of a mutation.
+func play(t *testing.T, program string, m mutation, flags ...string) (string, error) {
 	t.Helper()
-	dir, err := filepath.Abs("testdata")
-	require.NoError(t, err)
-	all, err := filepath.Glob(filepath.Join(dir, "*.patch"))
-	require.NoError(t, err)
-	require.Len(t, all, len(mutations))
-	return all
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	args := slices.Concat([]string{"test", "./fire", "-run", m.cells, "-count=1", "-vet=off", "-parallel=4", "-fire.table", "-fire.rounds=" + strconv.Itoa(m.rounds)}, flags)
+	run := exec.CommandContext(ctx, "go", args...)
+	run.Dir = ".."
+	run.Env = append(os.Environ(), "GOWORK=off", devserver.EnvPath+"="+program)
+	out, err := run.CombinedOutput()
+	return string(out), err
 }
 
-func git(t *testing.T, dir string, args ...string) {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), "git", args...)
-	command.Dir = dir
-	out, err := command.CombinedOutput()
-	require.NoError(t, err, "where the engine has changed, make the patch anew\n%s", out)
-}
-
-// unbroken are all cells that notice anything: without a patch they pass.
+// unbroken are all cells that notice anything: without a change they pass.
 func unbroken() string {
 	var all []string
 	for _, m := range mutations {
@@ -156,22 +130,4 @@ func unbroken() string {
 		}
 	}
 	return strings.Join(all, "|")
-}
-
-func copyTree(t *testing.T, from, to string) {
-	t.Helper()
-	require.NoError(t, filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, strings.TrimPrefix(path, from))
-		if d.IsDir() {
-			return os.MkdirAll(target, 0o700)
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, content, 0o600)
-	}))
 }
