@@ -56,13 +56,14 @@ func (h Handle[In, Out]) Attach(ctx context.Context, c client.Client, id string)
 	return call, nil
 }
 
-// ID is the call's ID: the activity's, or in the fallback the workflow's.
+// ID returns the call's ID: the activity's, or the workflow's if the call is not
+// standalone.
 func (c *Call[Out]) ID() string { return c.id }
 
 // RunID tells calls of one ID apart.
 func (c *Call[Out]) RunID() string { return c.runID }
 
-// Standalone tells whether the call is a standalone activity, or else that of
+// Standalone reports whether the call is a standalone activity, or else that of
 // a small workflow, because the server had none; see Submit.
 func (c *Call[Out]) Standalone() bool { return c.standalone }
 
@@ -170,8 +171,9 @@ func (c *Call[Out]) Cancel(ctx context.Context, reason string) error {
 	return nil
 }
 
-// ActivityHandle is Temporal's own handle of a standalone activity, for everything
-// else; nil if the call is none, for which client.GetWorkflow serves.
+// ActivityHandle returns Temporal's own handle of a standalone activity, for
+// everything else. It is nil for a call that is not standalone: use
+// client.GetWorkflow with its ID.
 func (c *Call[Out]) ActivityHandle() client.ActivityHandle {
 	if !c.standalone {
 		return nil

@@ -38,7 +38,7 @@ const (
 	CallTimedOut CallState = "timed out"
 )
 
-// Ended tells whether the state is final.
+// Ended reports whether the state is final.
 func (s CallState) Ended() bool {
 	switch s {
 	case CallCompleted, CallFailed, CallCanceled, CallTerminated, CallTimedOut:

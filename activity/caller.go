@@ -25,7 +25,7 @@ func (h Handle[In, Out]) Via(c client.Client) *ClientHandle[In, Out] {
 	return &ClientHandle[In, Out]{h, c}
 }
 
-// Call is [Handle.Run] with the handle's client.
+// Call does what [Handle.Run] does, with the handle's client.
 func (h *ClientHandle[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	return h.handle.Run(ctx, h.client, in)
 }

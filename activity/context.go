@@ -21,13 +21,13 @@ type Info = activity.Info
 // report. The engine passes it through; nothing is judged or retried.
 var ErrResultPending = activity.ErrResultPending //nolint:gochecknoglobals // Temporal compares it by identity
 
-// IsActivity tells whether ctx is that of an activity on a worker or in a test
+// IsActivity reports whether ctx is that of an activity on a worker or in a test
 // environment, and not of a call in this process.
 func IsActivity(ctx context.Context) bool { return activity.IsActivity(ctx) }
 
-// GetInfo is what Temporal tells about the running activity; its zero value in
-// a call in this process. Info.Attempt counts server attempts, which are not
-// the engine's, which Attempt is.
+// GetInfo returns Temporal's information about the running activity, or the zero
+// Info in an in-process call. Info.Attempt is the number of the server attempt; for
+// how many times this call's body was started use [AttemptNumber].
 func GetInfo(ctx context.Context) Info {
 	if !IsActivity(ctx) {
 		return Info{}
@@ -35,8 +35,8 @@ func GetInfo(ctx context.Context) Info {
 	return activity.GetInfo(ctx)
 }
 
-// GetLogger is the worker's logger with the activity's fields; in a call in
-// this process, slog's default one.
+// GetLogger returns the worker's logger with the activity's fields, or slog's
+// default logger in an in-process call.
 func GetLogger(ctx context.Context) log.Logger {
 	if !IsActivity(ctx) {
 		return log.NewStructuredLogger(slog.Default())
@@ -44,7 +44,7 @@ func GetLogger(ctx context.Context) log.Logger {
 	return activity.GetLogger(ctx)
 }
 
-// GetClient is the worker's Temporal client; nil in a call in this process.
+// GetClient returns the worker's Temporal client, or nil in an in-process call.
 func GetClient(ctx context.Context) client.Client {
 	if !IsActivity(ctx) {
 		return nil
@@ -61,7 +61,7 @@ func RecordHeartbeat(ctx context.Context, details ...any) {
 	}
 }
 
-// HasHeartbeatDetails tells whether an earlier attempt left details.
+// HasHeartbeatDetails reports whether an earlier attempt left details.
 func HasHeartbeatDetails(ctx context.Context) bool {
 	return IsActivity(ctx) && activity.HasHeartbeatDetails(ctx)
 }
@@ -79,8 +79,8 @@ func GetHeartbeatDetails(ctx context.Context, details ...any) error {
 // all workers. It is 1 outside a method, and where no policy governs the method.
 func AttemptNumber(ctx context.Context) int { return max(engine.Number(ctx), 1) }
 
-// GetMetricsHandler is the worker's metrics handler with the activity's tags;
-// one that drops everything in a call in this process.
+// GetMetricsHandler returns the worker's metrics handler with the activity's tags.
+// In an in-process call it returns one that drops everything.
 func GetMetricsHandler(ctx context.Context) client.MetricsHandler {
 	if !IsActivity(ctx) {
 		return client.MetricsNopHandler
@@ -88,8 +88,8 @@ func GetMetricsHandler(ctx context.Context) client.MetricsHandler {
 	return activity.GetMetricsHandler(ctx)
 }
 
-// GetWorkerStopChannel is closed when the worker begins to stop; nil in a call
-// in this process.
+// GetWorkerStopChannel returns a channel that is closed when the worker begins to
+// stop, or nil in an in-process call.
 func GetWorkerStopChannel(ctx context.Context) <-chan struct{} {
 	if !IsActivity(ctx) {
 		return nil
@@ -97,13 +97,13 @@ func GetWorkerStopChannel(ctx context.Context) <-chan struct{} {
 	return activity.GetWorkerStopChannel(ctx)
 }
 
-// Previous are the outcomes of the call's earlier attempts, in order; empty in
-// the first. Use it inside a method, to tell a service what was wrong with its
-// last answer.
+// Previous returns the outcomes of the call's earlier attempts, in order. It is
+// empty in the first attempt. Use it inside a method, for instance to tell a service
+// what was wrong with its last answer.
 func Previous(ctx context.Context) []retrypolicy.Outcome { return engine.Previous(ctx) }
 
-// LastRefusal is the newest earlier result that a validator refused, and why;
-// ok is false if there is none, or it was too large to keep.
+// LastRefusal returns the newest earlier result that a validator refused, and the
+// validator's reason. ok is false if there is none, or if it was too large to keep.
 func LastRefusal[Out any](ctx context.Context) (result Out, reason string, ok bool) {
 	for _, o := range slices.Backward(Previous(ctx)) {
 		if o.Verdict == retrypolicy.VerdictRefused {

@@ -61,13 +61,13 @@ func NewDefinition[S any](name string, options Options) (*Definition[S], error) 
 	return &Definition[S]{d: &definition{name: name, options: options}}, nil
 }
 
-// Name is the definition's name.
+// Name returns the definition's name.
 func (d *Definition[S]) Name() string { return d.d.name }
 
-// Limits are where the methods' limits come from; nil for none.
+// Limits returns where the methods' limits come from, or nil if they have none.
 func (d *Definition[S]) Limits() limits.Source { return d.d.options.Limits }
 
-// ActivityTypes are the names under which Temporal knows the methods, sorted.
+// ActivityTypes returns the names under which Temporal knows the methods, sorted.
 func (d *Definition[S]) ActivityTypes() []string {
 	d.d.mu.Lock()
 	defer d.d.mu.Unlock()

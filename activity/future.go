@@ -49,6 +49,6 @@ func (f Future[Out]) explain(err error) error {
 // IsReady reports whether Get returns at once.
 func (f Future[Out]) IsReady() bool { return f.future.IsReady() }
 
-// Future is the future itself, for workflow.Selector. Its errors are Temporal's
-// alone.
+// Future returns Temporal's future, for a workflow.Selector. Its errors are
+// Temporal's, without what [Future.Get] adds.
 func (f Future[Out]) Future() workflow.Future { return f.future }

@@ -63,7 +63,7 @@ func (h *FuncHandle[In, Out]) With(o CallOptions) *FuncHandle[In, Out] {
 	return &FuncHandle[In, Out]{Handle: h.Handle.With(o), body: h.body}
 }
 
-// ActivityType is the name under which Temporal knows the method.
+// ActivityType returns the name under which Temporal knows the method.
 func (h Handle[In, Out]) ActivityType() string { return h.m.activityType }
 
 // plan is a method with a call's options applied.

@@ -22,10 +22,10 @@ const DefaultConcurrency = 100
 // MapOption refines a map over many inputs.
 type MapOption func(*mapping)
 
-// Concurrency is how many calls of a map are under way at once: at least 1;
-// DefaultConcurrency without it. In a workflow it is at most 2,000, which is how
-// many pending activities Temporal allows one: beyond, its workflow tasks fail
-// for ever.
+// Concurrency sets how many calls of a map are under way at once: at least 1.
+// Without it they are [DefaultConcurrency]. In a workflow the maximum is 2,000, the
+// number of pending activities that Temporal allows a workflow; with more, its
+// workflow tasks fail for ever.
 func Concurrency(n int) MapOption { return func(m *mapping) { m.concurrency = n } }
 
 // StopOnError ends a map with the first call that fails: calls under way are
@@ -56,7 +56,7 @@ func (e *MapError) Error() string {
 	return fmt.Sprintf("%d of %d calls failed; input %d: %v", failed, len(e.Errors), first, e.Errors[first])
 }
 
-// Unwrap are the errors of the calls that failed.
+// Unwrap returns the errors of the calls that failed.
 func (e *MapError) Unwrap() []error {
 	var failed []error
 	for _, err := range e.Errors {

@@ -268,7 +268,7 @@ func (m *method) ready() error {
 	return nil
 }
 
-// engine tells whether callers count on the engine.
+// engine reports whether callers count on the engine.
 func (m *method) engine() bool { return m.spec.Governs() && !m.options.ForeignWorkers }
 
 // startToClose is the timeout of one server attempt.
@@ -289,7 +289,7 @@ func (m *method) startToClose() time.Duration {
 	return timeout
 }
 
-// sharesMemory tells whether a copy of a t can change the original.
+// sharesMemory reports whether a copy of a t can change the original.
 func sharesMemory(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:

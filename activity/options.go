@@ -35,16 +35,16 @@ type Options struct {
 	// no bound.
 	CallTimeout time.Duration
 
-	// HeartbeatTimeout is after what silence Temporal gives a worker up. The
-	// engine heartbeats three times as often by itself, until the method does.
-	// Zero means 10 seconds; NoHeartbeat means no heartbeats, so that a dead
-	// worker shows only by a timeout, and a cancellation never reaches a body.
-	// Methods without retries, validators and limits are plain activities, and have
-	// none either.
+	// HeartbeatTimeout is how long Temporal waits for a heartbeat before it treats
+	// the worker as lost and lets another one continue the call. The engine
+	// heartbeats by itself, until the method does. Zero means 10 seconds.
+	// NoHeartbeat means no heartbeats: then a dead worker is noticed only by a
+	// timeout, and a cancellation never reaches a body. Methods without retries,
+	// validators and limits are plain activities, which have no heartbeats either.
 	HeartbeatTimeout time.Duration
 
-	// ForeignWorkers tells that workers without this package serve the methods,
-	// in another language for instance. Temporal's own retry policy is all
+	// ForeignWorkers is true if workers without this package serve the methods, in
+	// another language for instance. Temporal's own retry policy is all
 	// there is then: exactly NumRetries retries, the same first wait and cap,
 	// no filters, no validators, no jitter. Set where calls are made.
 	ForeignWorkers bool
@@ -94,22 +94,24 @@ const NoHeartbeat time.Duration = -1
 // definition's Options. Its type parameters are the method's input and output,
 // so that a validator of another type does not compile.
 type MethodOptions[In, Out any] struct {
-	// RetryUntil are the validators a result must pass; a refused one is
-	// retried while retries are left.
+	// RetryUntil are the validators that a result must pass. A refused result is
+	// retried while retries are left. Validators must be safe for concurrent use.
 	RetryUntil []validation.Validator[Out]
 
 	// Requires replaces the definition's if it is not nil.
 	Requires limits.Units
 
-	// RequiresOf says what an attempt requires beside Requires, by the call's
-	// input, such as the tokens that a prompt takes. Of a key in both it is the
-	// sum; keys that are left out, or zero, are not required; units that can
-	// never be had end the call. It is asked whenever a worker takes the call
-	// on, and must depend on the input alone.
+	// RequiresOf returns what an attempt requires beside Requires, by the call's
+	// input, such as the tokens that a prompt takes. If a limit is in both, the two
+	// amounts are added. Zero amounts are ignored. A request larger than a limit's
+	// capacity ends the call with an error. RequiresOf runs on every worker that
+	// receives the call, so it must depend on the input alone. It must be safe for
+	// concurrent use.
 	RequiresOf func(In) limits.Units
 
-	// LimitKey says which of several independent sets of Options.Limits a call
-	// is bound by, such as the tenant's. Nil is one set for all, that of "".
+	// LimitKey returns which of several independent sets of Options.Limits bounds
+	// a call, such as the tenant's. It must be safe for concurrent use. Nil means
+	// one set for all calls, that of the key "".
 	LimitKey func(In) string
 
 	// NamedValidators are the validators that Options.RetryConfig's retry_until can

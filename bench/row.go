@@ -34,7 +34,7 @@ func (d demand) String() string {
 	return fmt.Sprintf("%s %s %s", d.figure, word, quantity(d.limit, d.unit))
 }
 
-// met tells whether got holds the demand.
+// met reports whether got holds the demand.
 func (d demand) met(got float64) bool {
 	if d.atLeast {
 		return got >= d.limit

@@ -34,7 +34,7 @@ func (c Clock) sleep(d time.Duration, wake ...<-chan struct{}) {
 	}
 }
 
-// NewWithClock is [New] with another clock, for tests.
+// NewWithClock returns a set like [New], with another clock, for tests.
 func NewWithClock(clock Clock, limits ...Limit) (*Set, error) {
 	if err := Check(limits...); err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func newKeyed(clock Clock, limits []Limit) *Keyed {
 	}
 }
 
-// MustNewKeyed is [NewKeyed] for package variables: it panics if NewKeyed returns an
+// MustNewKeyed does what [NewKeyed] does, for package variables: it panics if NewKeyed returns an
 // error.
 func MustNewKeyed(limits ...Limit) *Keyed {
 	k, err := NewKeyed(limits...)

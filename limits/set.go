@@ -84,7 +84,7 @@ func New(limits ...Limit) (*Set, error) {
 	return newSet(Clock{}, limits), nil
 }
 
-// MustNew is [New] for package variables: it panics if New returns an error.
+// MustNew does what [New] does, for package variables: it panics if New returns an error.
 func MustNew(limits ...Limit) *Set {
 	s, err := New(limits...)
 	if err != nil {

@@ -94,7 +94,7 @@ func envJSON(key, value string) json.RawMessage {
 	return raw
 }
 
-// Env is c as environment variables, in the form that ConfigFromEnv reads.
+// Env returns c as environment variables, in the form that [ConfigFromEnv] reads.
 func (c Config) Env(prefix string) []string {
 	var env []string
 	add := func(key, value string) { env = append(env, variable(prefix, key)+"="+value) }

@@ -49,7 +49,7 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalYAML is how Go's YAML libraries read a Config; see UnmarshalJSON.
+// UnmarshalYAML reads a Config for Go's YAML libraries; see UnmarshalJSON.
 func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 	if c == nil {
 		return errEmbedded
@@ -130,7 +130,7 @@ func (c *Configs) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalYAML is how Go's YAML libraries read Configs; see UnmarshalJSON.
+// UnmarshalYAML reads Configs for Go's YAML libraries; see UnmarshalJSON.
 func (c *Configs) UnmarshalYAML(unmarshal func(any) error) error {
 	var document any
 	if err := unmarshal(&document); err != nil {

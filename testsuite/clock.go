@@ -28,8 +28,8 @@ func NewClock() *Clock {
 	return c
 }
 
-// Seeded is a source of jitter that always draws the same, in the order in
-// which it is asked. Safe for concurrent use.
+// Seeded returns a source of jitter that draws the same numbers for the same seed, in
+// the order in which it is asked. It is safe for concurrent use.
 func Seeded(seed uint64) func(n int64) int64 {
 	var mu sync.Mutex
 	source := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // not a secret
@@ -40,7 +40,7 @@ func Seeded(seed uint64) func(n int64) int64 {
 	}
 }
 
-// Now is the clock's time.
+// Now returns the clock's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,7 +54,7 @@ func (c *Clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Slept are the waits so far, in order.
+// Slept returns the waits so far, in order.
 func (c *Clock) Slept() []time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,10 +68,11 @@ func (c *Clock) SetRandom(random func(n int64) int64) {
 	c.random = random
 }
 
-// Clock is c for activity.Inline.
+// Clock returns c for [activity.Inline.WithClock].
 func (c *Clock) Clock() *activity.Clock { return &c.calls }
 
-// Limits is c for a set that a program makes itself, with [limits.NewWithClock].
+// Limits returns c for a set that a program makes itself, with
+// [limits.NewWithClock].
 func (c *Clock) Limits() limits.Clock { return limits.Clock{Now: c.Now, Sleep: c.sleep} }
 
 func (c *Clock) sleep(d time.Duration, wake ...<-chan struct{}) bool {

@@ -25,7 +25,7 @@ func (e *WorkflowEnvironment) SetFailureConverter(fc converter.FailureConverter)
 	return e
 }
 
-// SetDataConverter is that of WorkflowEnvironment.
+// SetDataConverter does what that of [WorkflowEnvironment] does.
 func (e *ActivityEnvironment) SetDataConverter(dc converter.DataConverter) *ActivityEnvironment {
 	e.host.Parts.Data = converters.Tolerant(dc)
 	e.TestActivityEnvironment.SetDataConverter(e.host.Parts.Data)
@@ -35,7 +35,7 @@ func (e *ActivityEnvironment) SetDataConverter(dc converter.DataConverter) *Acti
 	return e
 }
 
-// SetFailureConverter is that of WorkflowEnvironment.
+// SetFailureConverter does what that of [WorkflowEnvironment] does.
 func (e *ActivityEnvironment) SetFailureConverter(fc converter.FailureConverter) *ActivityEnvironment {
 	e.host.Parts.Failure = fc
 	e.TestActivityEnvironment.SetFailureConverter(fc)

@@ -17,7 +17,7 @@ var (
 	servers   = map[devserver.Profile]func() (*devserver.Server, error){} //nolint:gochecknoglobals // see above
 )
 
-// Server is a real Temporal server with the Fast profile, in memory. It needs
+// Server returns a real Temporal server with the Fast profile, in memory. It needs
 // a server program: see devserver.Find for where it comes from. The tests
 // of a package share one; it ends with the test process. Use a task queue,
 // and workflow IDs, of your own in each test.
@@ -26,8 +26,8 @@ func Server(t testing.TB) *devserver.Server {
 	return shared(t, devserver.Fast)
 }
 
-// StockServer is Server with the server's own timing, where no timer takes
-// less than a second.
+// StockServer returns a server like [Server], with Temporal's own timing, where no
+// timer takes less than a second.
 func StockServer(t testing.TB) *devserver.Server {
 	t.Helper()
 	return shared(t, devserver.Stock)
@@ -51,13 +51,13 @@ func shared(t testing.TB, profile devserver.Profile) *devserver.Server {
 	return srv
 }
 
-// Client is a client of Server, with concurry's plugin, closed when t ends.
+// Client returns a client of [Server], with concurry's plugin, closed when t ends.
 func Client(t testing.TB) client.Client {
 	t.Helper()
 	return Dial(t, Server(t), client.Options{Plugins: []client.Plugin{worker.Plugin()}})
 }
 
-// Dial is a client of any dev server, closed when t ends.
+// Dial returns a client of any dev server, closed when t ends.
 func Dial(t testing.TB, srv *devserver.Server, o client.Options) client.Client {
 	t.Helper()
 	c, err := srv.Dial(o)

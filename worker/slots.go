@@ -20,9 +20,10 @@ import (
 // A slot is one server attempt: waits in place between attempts keep it, in at
 // most a quarter of the slots. Of these there are as many as the limits for
 // resources allow, also after a Resize; rates bound how many begin, not how many
-// there are. Do not name the same set in activity.Options.Limits, where it would
-// be acquired once more, nor for another worker, whose polls in vain would hold
-// its units. Activities of sessions, and local ones, have slots of their own.
+// there are. Do not use the same set in activity.Options.Limits: it would be acquired
+// twice. Do not share it between workers: an idle worker's long poll holds the units
+// while it waits for a task. Activities of sessions, and local ones, have slots of
+// their own.
 func Slots(limiter limits.Limiter, units limits.Units) Option {
 	return option(func(h *engine) error {
 		if limiter == nil {

@@ -36,9 +36,9 @@ type Worker struct {
 	started       bool
 }
 
-// New makes a worker that polls taskQueue, refined by Observe, Policies and
-// the like. Mistakes in these and in registrations are told by Start and Run,
-// before anything is polled.
+// New returns a worker that polls taskQueue, refined by [Observe], [Policies] and the
+// like. It does not fail: Start and Run return an error for invalid options or
+// registrations before the worker polls.
 func New(c client.Client, taskQueue string, options Options, refine ...Option) *Worker {
 	w := &Worker{}
 	base := &PluginSet{}
@@ -122,8 +122,8 @@ func (w *Worker) Start() error {
 	return w.temporalWorker.Start()
 }
 
-// Run is Start, waiting for interruptCh, and Stop. It returns the error with
-// which the worker has stopped by itself, if it has.
+// Run starts the worker, waits for interruptCh, and stops the worker. It returns the
+// error with which the worker has stopped by itself, if it has.
 func (w *Worker) Run(interruptCh <-chan any) error {
 	if err := w.complete(); err != nil {
 		return err
@@ -182,5 +182,6 @@ func prefixed(err error) error {
 	return fmt.Errorf("worker: %w", err)
 }
 
-// InterruptCh is closed by an interrupt or a termination signal.
+// InterruptCh returns a channel that is closed by an interrupt or a termination
+// signal.
 func InterruptCh() <-chan any { return worker.InterruptCh() }

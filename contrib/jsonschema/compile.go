@@ -40,8 +40,8 @@ func Compile(schema string) (*jsonschema.Schema, error) {
 	return s, nil
 }
 
-// MustCompile is Compile for package variables: it panics where that returns
-// an error.
+// MustCompile does what [Compile] does, for package variables: it panics where
+// Compile returns an error.
 func MustCompile(schema string) *jsonschema.Schema {
 	s, err := Compile(schema)
 	if err != nil {
@@ -153,7 +153,7 @@ func refers(doc any, at []string, base *url.URL, wanted string) ([]string, bool)
 	return nil, false
 }
 
-// names tells whether u is the wanted URL, or a place in that document.
+// names reports whether u is the wanted URL, or a place in that document.
 func names(u *url.URL, wanted string) bool {
 	if u.String() == wanted {
 		return true

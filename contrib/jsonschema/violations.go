@@ -146,7 +146,7 @@ func about(cause *jsonschema.ValidationError, depth int) jsonschema.ErrorKind {
 	return cause.ErrorKind
 }
 
-// sameType tells whether two values of a decoded document have one JSON type,
+// sameType reports whether two values of a decoded document have one JSON type,
 // each of which is one Go type.
 func sameType(a, b any) bool { return reflect.TypeOf(a) == reflect.TypeOf(b) }
 

@@ -14,9 +14,9 @@ import (
 // eventName is one for all, so that a backend can group by it.
 const eventName = "concurry.attempt"
 
-// SpanEvents is a retrypolicy.Observer, for worker.Observe or
-// activity.Options.Observers: it adds an event to the span in ctx. It does
-// nothing where that is not recorded. Safe for concurrent use, as spans are.
+// SpanEvents adds an event to the span in ctx, unless that span is not recorded. It is
+// a [retrypolicy.Observer], for worker.Observe or activity.Options.Observers, and safe
+// for concurrent use, as spans are.
 func SpanEvents(ctx context.Context, e retrypolicy.Event) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {

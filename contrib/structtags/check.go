@@ -256,7 +256,7 @@ var (
 	words = regexp.MustCompile(`'[^']*'|\S+`)
 )
 
-// has tells whether a struct has a field, or may have it: what is in an
+// has reports whether a struct has a field, or may have it: what is in an
 // interface or at an index is not known before there is a value.
 func has(t reflect.Type, path string) bool {
 	for name := range strings.SplitSeq(path, ".") {

@@ -71,7 +71,8 @@ func New[T any](refine ...Option) (validation.Validator[T], error) {
 	}, nil
 }
 
-// Must is New for package variables: it panics where that returns an error.
+// Must does what [New] does, for package variables: it panics where New returns an
+// error.
 func Must[T any](refine ...Option) validation.Validator[T] {
 	v, err := New[T](refine...)
 	if err != nil {
@@ -180,7 +181,7 @@ func deref(t reflect.Type) reflect.Type {
 	return t
 }
 
-// nested tells whether the library looks into the type's fields.
+// nested reports whether the library looks into the type's fields.
 func nested(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && !t.ConvertibleTo(reflect.TypeFor[time.Time]())
 }

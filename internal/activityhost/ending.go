@@ -39,7 +39,7 @@ type callerPolicy struct {
 	attempt int32
 }
 
-// allows tells whether the server will start another server attempt after
+// allows reports whether the server will start another server attempt after
 // cause.
 func (p callerPolicy) allows(cause error) bool {
 	if p.policy == nil {

@@ -31,7 +31,7 @@ type Host struct {
 	Simulated Simulation
 	// Observers are told of every attempt of this worker that ends.
 	Observers []retrypolicy.Observer
-	// Sessions tells whether the worker takes sessions.
+	// Sessions reports whether the worker takes sessions.
 	Sessions bool
 	// StopTimeout is the worker's WorkerStopTimeout; see FinishSessions.
 	StopTimeout time.Duration
@@ -185,13 +185,13 @@ func (*stopped) ExecuteActivity(context.Context, *interceptor.ExecuteActivityInp
 	return nil, errStopping
 }
 
-// governs tells whether the engine has anything to do for a method here: also
+// governs reports whether the engine has anything to do for a method here: also
 // where there is no policy, if somebody wants to be told of its attempts.
 func (h *Host) governs(s *engine.Spec) bool {
 	return s.Governs() || len(s.Observers)+len(h.Observers) > 0
 }
 
-// asked tells whether the caller counts on the engine. Its header would say
+// asked reports whether the caller counts on the engine. Its header would say
 // so, but cannot be read yet; its retry policy does too.
 func asked(p *temporal.RetryPolicy) bool {
 	return p != nil && slices.Contains(p.NonRetryableErrorTypes, failure.FailureOfSize)

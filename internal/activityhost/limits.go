@@ -88,7 +88,7 @@ func (e *execution) await(ctx context.Context, how limitengine.Charge, last erro
 	return false, e.endWaiting(ctx, err, last)
 }
 
-// tooLate tells whether MaxElapsed is over on the clock of a test, which waits
+// tooLate reports whether MaxElapsed is over on the clock of a test, which waits
 // move.
 func (e *execution) tooLate() bool {
 	most := e.spec.Retry.MaxElapsed

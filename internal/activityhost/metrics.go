@@ -65,7 +65,7 @@ func (e *execution) countGiveUp(ctx context.Context, stop retrypolicy.Stop) {
 	countGiveUp(e.out.Next.GetMetricsHandler(ctx), stop)
 }
 
-// observed tells whether anybody but the metrics wants to know.
+// observed reports whether anybody but the metrics wants to know.
 func (e *execution) observed() bool { return len(e.spec.Observers)+len(e.host.Observers) > 0 }
 
 // tell notes an event in metrics, and tells the observers; without any, the

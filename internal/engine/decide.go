@@ -217,7 +217,7 @@ func misfit(delay time.Duration, told bool, left time.Duration, of string) strin
 	return fmt.Sprintf("the wait of %v%s does not fit into %v, what is left of %s", delay, asked, max(left, 0).Round(time.Millisecond), of)
 }
 
-// retries tells whether a cause is retried, as long as there is time: of which
+// retries reports whether a cause is retried, as long as there is time: of which
 // case, or -1, and if not, why not. problem is of filters that panicked.
 func (s *Spec) retries(j *Journal, cause error, isRefusal bool, a retrypolicy.Attempt) (of int, stop retrypolicy.Stop, problem error) {
 	if !isRefusal && s.openCase(j) && !retrypolicy.IsPermanent(cause) {
@@ -252,14 +252,14 @@ func (s *Spec) retries(j *Journal, cause error, isRefusal bool, a retrypolicy.At
 	}
 }
 
-// spent tells whether the call may not start another body: cases add to
+// spent reports whether the call may not start another body: cases add to
 // NumRetries what they have been granted. Whatever earlier versions of the
 // policy have granted, the bound of this one holds.
 func (s *Spec) spent(j *Journal) bool {
 	return j.Started > s.Retry.NumRetries+j.caseRetries() || j.Started >= s.Retry.Attempts()
 }
 
-// openCase tells whether the answer of some case matters: whether it has a
+// openCase reports whether the answer of some case matters: whether it has a
 // retry left, or takes one of NumRetries away.
 func (s *Spec) openCase(j *Journal) bool {
 	if len(s.Retry.Cases) == 0 {

@@ -59,7 +59,7 @@ func (n *Requirements) Engine() limitengine.Limiter[limits.Lease] {
 	return n.Limiter.EngineLimiter(limitengine.Access{})
 }
 
-// Acquires tells whether the engine has anything to acquire.
+// Acquires reports whether the engine has anything to acquire.
 func (n *Requirements) Acquires() bool { return len(n.Units) > 0 || n.charging }
 
 // Resolve is what one call needs. open finds the sets of a declaration.

@@ -11,7 +11,7 @@ import (
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
-// LastRefused tells whether the last known outcome is a refusal.
+// LastRefused reports whether the last known outcome is a refusal.
 func LastRefused(j *Journal) bool {
 	for i := len(j.Outcomes) - 1; i >= 0; i-- {
 		switch o := &j.Outcomes[i]; {

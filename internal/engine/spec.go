@@ -58,13 +58,13 @@ type Spec struct {
 	Foreign bool
 }
 
-// Governs tells whether the engine has anything to do for the method. If not,
+// Governs reports whether the engine has anything to do for the method. If not,
 // it stays out of the path.
 func (s *Spec) Governs() bool {
 	return s.Retry.NumRetries > 0 || len(s.Retry.Cases) > 0 || len(s.Validators) > 0 || s.Limits.Source != nil || s.Foreign
 }
 
-// NeedsClock tells whether anything may ask for the elapsed time.
+// NeedsClock reports whether anything may ask for the elapsed time.
 func (s *Spec) NeedsClock() bool {
 	return len(s.Retry.RetryOn) > 0 || len(s.Retry.Cases) > 0 || s.Retry.MaxElapsed > 0 || len(s.Validators) > 0 || len(s.Observers) > 0
 }

@@ -59,7 +59,7 @@ func (e Engine) Policy(p retrypolicy.Policy) retrypolicy.Policy {
 	return p
 }
 
-// Real tells whether the engine has a Temporal server.
+// Real reports whether the engine has a Temporal server.
 func (e Engine) Real() bool { return e == InPlace || e == OnServer }
 
 // Timeout bounds a call of Run.

@@ -120,7 +120,7 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("status %d %s", e.Code, http.StatusText(e.Code))
 }
 
-// busy tells whether err says that another attempt, later, may succeed.
+// busy reports whether err says that another attempt, later, may succeed.
 func busy(err error, _ retrypolicy.Attempt) bool {
 	status, ok := errors.AsType[*StatusError](err)
 	return ok && (status.Code == http.StatusTooManyRequests || status.Code == http.StatusServiceUnavailable)

@@ -31,7 +31,7 @@ func limitCells(retries int) []cell {
 	return all
 }
 
-// waitsForLimit tells whether the call waits for a limit when the event strikes.
+// waitsForLimit reports whether the call waits for a limit when the event strikes.
 func (c *cell) waitsForLimit() bool { return c.phase == whileLimitHere || c.phase == whileLimitServer }
 
 // limited makes calls wait for a limit, where the phase says.

@@ -41,7 +41,7 @@ func (s setup) spawn(t *testing.T) *process {
 	return p
 }
 
-// over tells whether the process has ended.
+// over reports whether the process has ended.
 func (p *process) over() bool {
 	select {
 	case <-p.done:

@@ -122,14 +122,14 @@ func (o *Options) check() error {
 	return nil
 }
 
-// HostPort is the frontend's address.
+// HostPort returns the frontend's address.
 func (s *Server) HostPort() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return hostPort(s.options.Port)
 }
 
-// UIURL is the web UI's address; empty without one.
+// UIURL returns the web UI's address, or the empty string without a web UI.
 func (s *Server) UIURL() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +139,7 @@ func (s *Server) UIURL() string {
 	return "http://" + hostPort(s.options.UIPort)
 }
 
-// Namespace is the one clients of Dial use.
+// Namespace returns the namespace that clients of Dial use.
 func (s *Server) Namespace() string { return s.options.Namespace }
 
 // Dial connects a client; HostPort and, where empty, Namespace and Logger are
@@ -210,7 +210,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	return s.startAgain(ctx, func() {})
 }
 
-// Process is the server's process, for signals; nil while it is stopped.
+// Process returns the server's process, for signals, or nil while it is stopped.
 func (s *Server) Process() *os.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()

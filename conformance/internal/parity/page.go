@@ -41,7 +41,7 @@ type Row struct {
 	Open    string
 }
 
-// Proven tells whether everything a row rests on has passed.
+// Proven reports whether everything a row rests on has passed.
 func (r *Row) Proven() bool {
 	return r.Test != nil && r.Test.Result == "pass" && (r.Test.Attrs[ExampleKey] == "" || r.Example != nil && r.Example.Result == "pass")
 }

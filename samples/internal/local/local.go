@@ -72,7 +72,7 @@ func dial(ctx context.Context, o client.Options) (*Temporal, error) {
 	return &Temporal{Client: c, Address: found.HostPort, Namespace: found.Namespace}, nil
 }
 
-// Embedded tells whether Start started the server.
+// Embedded reports whether Start started the server.
 func (t *Temporal) Embedded() bool { return t.server != nil }
 
 // Stop closes the connection, and stops the server if Start started it.
