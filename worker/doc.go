@@ -6,9 +6,10 @@
 //	w.RegisterWorkflow(Summarise)
 //	err := w.Run(worker.InterruptCh())
 //
-// A program that has a worker already keeps it and adds one line, the plugin:
+// A program that has a worker already keeps it and adds one line, the plugin, with
+// policies for activities that it has, or with definitions:
 //
-//	worker.Plugin(worker.Policies{"ChargeCard": activity.Options{Retry: …}})
+//	worker.Plugin(worker.Policies{"ChargeCard": activity.Options{Retry: …}}, worker.Host(llm, &LLM{…}))
 //
 // # Policies and the caller's own activity options
 //

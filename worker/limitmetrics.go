@@ -28,7 +28,8 @@ const DefaultLimitMetricsInterval = 10 * time.Second
 //   - concurry_limit_waiting: requests that wait for the set
 //   - concurry_limit_oldest_wait: seconds that the first of them has waited
 //
-// Sets of several keys or sessions are added up; what none holds any more is 0.
+// Values of all keys and sessions are summed. Limits that nobody holds any more are
+// reported as 0.
 // Workers of one process that host the same methods on one task queue want
 // handlers with tags of their own.
 //
