@@ -48,6 +48,12 @@ func (r *result) explain() error {
 		if r.spec.Kind != inSession {
 			return not("outside a session")
 		}
+	case endsBetween:
+		// The server makes no other attempt of a call that was canceled while its
+		// hand-back was on its way, and ends it with that.
+		if !r.canceled {
+			return not("and nobody canceled it")
+		}
 	case endsStrange:
 		return not("which is none that a call can have")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,7 @@ const (
 	endsAbandoned ending = "abandoned"
 	endsGoexit    ending = "a body that ended its goroutine"
 	endsWaiting   ending = "LimitWait"
+	endsBetween   ending = "a hand-back's failure"
 	endsTimedOut  ending = "timeout"
 	endsSession   ending = "ErrSessionFailed"
 	endsStrange   ending = "something else"
@@ -77,6 +79,8 @@ func endingOf(err error) ending {
 		return endsCanceled
 	case isApp && app.Type() == "LimitWait":
 		return endsWaiting
+	case isApp && slices.Contains([]string{"ResultRefused", "JournalUnreadable", "JournalUnrecorded"}, app.Type()):
+		return endsBetween
 	case named.MatchString(err.Error()):
 		return endsBodys
 	case isApp && strings.Contains(app.Message(), "abandoned"):
