@@ -146,7 +146,8 @@ func TestWhatOnlyAConfigurationCanNameIsRefusedWithoutOne(t *testing.T) {
 	require.ErrorContains(t, err, "NamedValidators")
 	_, err = activity.NewFunc("F", fn, activity.FuncOptions[string, string]{NamedFilters: map[string]retrypolicy.Filter{"eof": retrypolicy.ErrorIs(io.EOF)}})
 	require.ErrorContains(t, err, "NamedFilters")
-	_, err = activity.NewFunc("F", fn, activity.FuncOptions[string, string]{RetryConfig: retrypolicy.Configs{},
+	_, err = activity.NewFunc("F", fn, activity.FuncOptions[string, string]{
+		RetryConfig:     retrypolicy.Configs{},
 		NamedValidators: map[string]validation.Validator[string]{"never": refuses},
 	})
 	require.NoError(t, err, "a configuration that is empty could name them")

@@ -12,9 +12,9 @@ type bindable interface {
 
 func init() { //nolint:gochecknoinits // siblings get what users do not
 	registration.Bind = func(declared, impl any) *registration.Registration {
-		return declared.(bindable).bind(impl) //nolint:forcetypeassert,errcheck // package worker's and testsuite's types see to it
+		return declared.(bindable).bind(impl) //nolint:forcetypeassert // package worker's and testsuite's types see to it
 	}
 	registration.PolicySpec = func(activityType string, options any) (*engine.Spec, error) {
-		return policySpec(activityType, options.(Options)) //nolint:forcetypeassert,errcheck // as above
+		return policySpec(activityType, options.(Options)) //nolint:forcetypeassert // as above
 	}
 }

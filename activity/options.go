@@ -167,13 +167,15 @@ type FuncOptions[In, Out any] struct {
 
 // split returns the options as those of a definition and of its method.
 func (o *FuncOptions[In, Out]) split() (Options, MethodOptions[In, Out]) {
-	return Options{
-			Retry: o.Retry, AttemptTimeout: o.AttemptTimeout, CallTimeout: o.CallTimeout, HeartbeatTimeout: o.HeartbeatTimeout,
-			ForeignWorkers: o.ForeignWorkers, RetryConfig: o.RetryConfig, NamedFilters: o.NamedFilters, Observers: o.Observers,
-			Limits: o.Limits, Requires: o.Requires, TaskQueue: o.TaskQueue, JournalBytes: o.JournalBytes,
-		}, MethodOptions[In, Out]{
-			RetryUntil: o.RetryUntil, NamedValidators: o.NamedValidators, RequiresOf: o.RequiresOf, LimitKey: o.LimitKey,
-		}
+	definition := Options{
+		Retry: o.Retry, AttemptTimeout: o.AttemptTimeout, CallTimeout: o.CallTimeout, HeartbeatTimeout: o.HeartbeatTimeout,
+		ForeignWorkers: o.ForeignWorkers, RetryConfig: o.RetryConfig, NamedFilters: o.NamedFilters, Observers: o.Observers,
+		Limits: o.Limits, Requires: o.Requires, TaskQueue: o.TaskQueue, JournalBytes: o.JournalBytes,
+	}
+	method := MethodOptions[In, Out]{
+		RetryUntil: o.RetryUntil, NamedValidators: o.NamedValidators, RequiresOf: o.RequiresOf, LimitKey: o.LimitKey,
+	}
+	return definition, method
 }
 
 func (o *Options) check() error {

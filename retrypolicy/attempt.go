@@ -83,7 +83,7 @@ const (
 // Outcome is what an earlier attempt of the call left behind.
 type Outcome struct {
 	// Number is the attempt's, from 1.
-	Number int
+	Number  int
 	Verdict Verdict
 	// Reason is the error's text, or why the validator refused.
 	Reason string

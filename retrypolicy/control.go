@@ -18,7 +18,7 @@ func Permanent(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &marks.Permanent{Err: err}
+	return &marks.PermanentError{Err: err}
 }
 
 // After marks err with the delay to wait before the next attempt, if the
@@ -29,7 +29,7 @@ func After(err error, delay time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &marks.After{Err: err, Delay: max(delay, 0)}
+	return &marks.AfterError{Err: err, Delay: max(delay, 0)}
 }
 
 // IsPermanent reports whether err carries the mark of Permanent, or is (or
@@ -39,7 +39,7 @@ func IsPermanent(err error) bool {
 	permanent, decided := false, false
 	walkCall(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *marks.Permanent:
+		case *marks.PermanentError:
 			permanent = true
 			return chain.Stop
 		case chain.ApplicationError:
@@ -57,7 +57,7 @@ func IsPermanent(err error) bool {
 func walkCall(err error, visit func(error) chain.Step) {
 	chain.Walk(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *StopError, *marks.CallEnd:
+		case *StopError, *marks.CallEndError:
 			return chain.Skip
 		case chain.ApplicationError:
 			if stopOf(e) != nil {
@@ -77,7 +77,7 @@ func DelayOf(err error) (delay time.Duration, ok bool) {
 	var told, app, header time.Duration = -1, -1, -1
 	walkCall(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *marks.After:
+		case *marks.AfterError:
 			told = e.Delay
 			return chain.Stop
 		case chain.ApplicationError:

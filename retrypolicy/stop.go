@@ -97,7 +97,7 @@ const gaveUp = "gave up after "
 
 // Is reports whether target is e's Stop, for errors.Is.
 func (e *StopError) Is(target error) bool {
-	stop, ok := target.(Stop) //nolint:errorlint // errors.Is walks the chain
+	stop, ok := target.(Stop)
 	return ok && stop == e.Stop
 }
 
@@ -125,7 +125,7 @@ func findStop(err error) (found *StopError) {
 		case *StopError:
 			found = e
 			return chain.Stop
-		case *marks.CallEnd:
+		case *marks.CallEndError:
 			return chain.Skip
 		case chain.ApplicationError:
 			if found = stopOf(e); found != nil {

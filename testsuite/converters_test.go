@@ -30,7 +30,8 @@ func TestEnvironmentsHaveTheProgramsConverter(t *testing.T) {
 		return activity.Func("Weigh", func(ctx context.Context, in parcel) (parcel, error) {
 			*seen = append(*seen, in)
 			return parcel{in.ID, float64(activity.AttemptNumber(ctx))}, nil
-		}, activity.FuncOptions[parcel, parcel]{Retry: retrypolicy.Policy{NumRetries: 2, Wait: time.Second}, CallTimeout: time.Hour,
+		}, activity.FuncOptions[parcel, parcel]{
+			Retry: retrypolicy.Policy{NumRetries: 2, Wait: time.Second}, CallTimeout: time.Hour,
 			RetryUntil: []validation.Validator[parcel]{func(p parcel, _ retrypolicy.Attempt) error { return fmt.Errorf("%v kg", p.Weight) }},
 		})
 	}

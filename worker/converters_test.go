@@ -112,7 +112,8 @@ func passesTheUsersConverter(t *testing.T, e Engine, c client.Client) {
 	}, activity.FuncOptions[parcel, parcel]{
 		Retry: e.Policy(retrypolicy.Policy{NumRetries: 2, Wait: time.Millisecond}), CallTimeout: Timeout, HeartbeatTimeout: Timeout, TaskQueue: queue, RetryUntil: []validation.Validator[parcel]{
 			func(p parcel, _ retrypolicy.Attempt) error { return fmt.Errorf("%v kg", p.Weight) },
-		}})
+		},
+	})
 	Start(t, c, queue, func(w *worker.Worker) {
 		worker.RegisterFunc(w, weigh)
 		w.RegisterWorkflowWithOptions(func(ctx workflow.Context, in parcel) (parcel, error) {

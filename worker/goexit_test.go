@@ -115,7 +115,8 @@ func TestGoexitOfOneInputLeavesTheOthersOfAMapAlone(t *testing.T) {
 			bodies[n]++
 			goexit("body", n)
 			return n, nil
-		}, activity.FuncOptions[int, int]{Retry: retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait},
+		}, activity.FuncOptions[int, int]{
+			Retry:      retrypolicy.Policy{NumRetries: 1, Wait: retrypolicy.NoWait},
 			RetryUntil: []validation.Validator[int]{func(n int, _ retrypolicy.Attempt) error { goexit("validator", n); return nil }},
 		})
 		outs, err := f.Inline().Map(t.Context(), []int{1, 2, 3, 4}, activity.Concurrency(1))

@@ -113,7 +113,7 @@ func (h *engine) refine(options []Option) error {
 func init() { //nolint:gochecknoinits // package testsuite gets what users do not
 	registration.Refine = func(host *activityhost.Host, options any) ([]*registration.Registration, error) {
 		h := &engine{Host: host}
-		err := h.refine(options.([]Option)) //nolint:forcetypeassert,errcheck // package testsuite's types see to it
+		err := h.refine(options.([]Option)) //nolint:forcetypeassert // package testsuite's types see to it
 		return h.hosts, err
 	}
 }

@@ -161,7 +161,8 @@ func TestTheEngineKeepsAReasonAsItIsAndObserversFindTheLibrarysError(t *testing.
 				}
 			}}, RetryUntil: []validation.Validator[string]{
 				jsonschema.Text[string](jsonschema.MustCompile(`{"items": {"minimum": 0}}`)),
-			}})
+			},
+		})
 	_, err := answer.Inline().Call(t.Context(), "")
 	var rve *validation.RetryValidationError
 	require.True(t, validation.As(err, &rve))

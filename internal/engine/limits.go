@@ -27,7 +27,7 @@ func IsWait(err error) bool {
 var (
 	// errNoSession is the error of calls in this process.
 	errNoSession = errors.New("limits: they are a session's (limits.PerSession), and Inline runs in none: call the method by Execute, inside activity.InSession")
-	// errOutside is the error of activities that run in no session.
+	// ErrOutside is the error of activities that run in no session.
 	ErrOutside = errors.New("limits: they are a session's (limits.PerSession), and the activity runs in none: start it inside activity.InSession, " +
 		"on a worker with concurry's plugin (sessions of workflow.CreateSession are not seen, and local activities run in none)")
 )

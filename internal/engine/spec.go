@@ -18,9 +18,9 @@ const (
 	// MaxJournalBytes is the most of them: a failure must stay well below what
 	// the server takes.
 	MaxJournalBytes = 512 << 10
-	// maxOutcomes bounds how many outcomes a call carries along.
+	// MaxOutcomes bounds how many outcomes a call carries along.
 	MaxOutcomes = 100
-	// abandonAfter is how long a body may go on once its context has ended.
+	// AbandonAfter is how long a body may go on once its context has ended.
 	AbandonAfter = time.Second
 )
 

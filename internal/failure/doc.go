@@ -7,7 +7,7 @@
 //	-----------------------------------------------------------------------------------------------------------
 //	last attempt failed               StopError around its error    the error's own          RetryStopped, then its own
 //	last attempt panicked             StopError, "panic: …"         PanicError               none: the SDK drops it
-//	last result was refused           RetryValidationError          RetryValidationError     RetryStopped
+//	last result was refused           RetryValidationError          of the same name         RetryStopped
 //	last attempt left no outcome      (a crash ends the program)    AttemptLost              RetryStopped
 //	no room in limits, no attempt     limits.WaitError              LimitWait                RetryStopped
 //	no room in limits, later          as the last attempt's         as the last attempt's

@@ -33,7 +33,7 @@ const (
 	// UnrecordedType is the type of intermediate failures with which the journal
 	// could not be sent.
 	UnrecordedType = "JournalUnrecorded"
-	// panicType is what the SDK calls a panic; callers find *temporal.PanicError.
+	// PanicType is what the SDK calls a panic; callers find *temporal.PanicError.
 	PanicType = "PanicError"
 )
 

@@ -33,7 +33,7 @@ func Explain(e *retrypolicy.StopError, text string) string {
 func EndOfCall(err error) error {
 	err = marks.Unmark(err)
 	if carries(err) {
-		return &marks.CallEnd{Err: err}
+		return &marks.CallEndError{Err: err}
 	}
 	return err
 }
@@ -42,11 +42,11 @@ func EndOfCall(err error) error {
 func carries(err error) (yes bool) {
 	chain.Walk(err, func(err error) chain.Step {
 		switch e := err.(type) { //nolint:errorlint // the chain is walked here
-		case *marks.Permanent, *marks.After, *retrypolicy.StopError:
+		case *marks.PermanentError, *marks.AfterError, *retrypolicy.StopError:
 			yes = true
 		case *temporal.ApplicationError:
 			yes = e.NonRetryable() || e.NextRetryDelay() > 0
-		case *marks.CallEnd:
+		case *marks.CallEndError:
 			return chain.Skip
 		}
 		if yes {

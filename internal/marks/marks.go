@@ -17,35 +17,35 @@ const (
 	RefusedType = "RetryValidationError"
 )
 
-// Permanent is the mark of retrypolicy.Permanent.
-type Permanent struct{ Err error }
+// PermanentError is the mark of retrypolicy.Permanent.
+type PermanentError struct{ Err error }
 
-func (e *Permanent) Error() string { return e.Err.Error() }
-func (e *Permanent) Unwrap() error { return e.Err }
+func (e *PermanentError) Error() string { return e.Err.Error() }
+func (e *PermanentError) Unwrap() error { return e.Err }
 
-// After is the mark of retrypolicy.After.
-type After struct {
+// AfterError is the mark of retrypolicy.After.
+type AfterError struct {
 	Err   error
 	Delay time.Duration // 0 or more
 }
 
-func (e *After) Error() string { return e.Err.Error() }
-func (e *After) Unwrap() error { return e.Err }
+func (e *AfterError) Error() string { return e.Err.Error() }
+func (e *AfterError) Unwrap() error { return e.Err }
 
-// CallEnd is the end of a call in this process, in the error of another one: the
+// CallEndError is the end of a call in this process, in the error of another one: the
 // marks behind it mean nothing to that.
-type CallEnd struct{ Err error }
+type CallEndError struct{ Err error }
 
-func (e *CallEnd) Error() string { return e.Err.Error() }
-func (e *CallEnd) Unwrap() error { return e.Err }
+func (e *CallEndError) Error() string { return e.Err.Error() }
+func (e *CallEndError) Unwrap() error { return e.Err }
 
 // Unmark returns err without the marks around it.
 func Unmark(err error) error {
 	for {
 		switch e := err.(type) { //nolint:errorlint // only what stands around it
-		case *Permanent:
+		case *PermanentError:
 			err = e.Err
-		case *After:
+		case *AfterError:
 			err = e.Err
 		default:
 			return err

@@ -94,7 +94,7 @@ func (r *result) explainStop() error {
 		retrypolicy.StopCanceled:    r.canceled,
 	}
 	if o := r.outcome; o.Stop != "" && !has[o.Stop] {
-		return fmt.Errorf("stopped by %q, which it does not have: %s", o.Stop, o.Text)
+		return fmt.Errorf("stopped by %q, which it does not have: %s", string(o.Stop), o.Text)
 	}
 	return nil
 }
