@@ -150,6 +150,19 @@ func double(ctx context.Context, add activity.Caller[int, int], n int) (int, err
 	return 2 * half, err
 }
 
+func TestWhatMethodsUseOfTemporalsIsThereInProcess(t *testing.T) {
+	t.Parallel()
+	use := activity.Func("Use", func(ctx context.Context, _ int) (bool, error) {
+		activity.GetLogger(ctx).Debug("here")
+		activity.GetMetricsHandler(ctx).Counter("bodies").Inc(1)
+		activity.RecordHeartbeat(ctx, 1)
+		return activity.GetClient(ctx) == nil && activity.GetWorkerStopChannel(ctx) == nil && !activity.HasHeartbeatDetails(ctx), nil
+	})
+	out, err := use.Inline().Call(t.Context(), 1)
+	require.NoError(t, err)
+	assert.True(t, out)
+}
+
 func TestInlineIsACaller(t *testing.T) {
 	t.Parallel()
 	next := activity.Func("Next", func(_ context.Context, n int) (int, error) { return n + 1, nil })

@@ -51,7 +51,10 @@ func TestWaitsFollowTheEnvironmentsClock(t *testing.T) {
 		}
 		fired = workflow.Now(ctx).Sub(begin)
 		assert.Equal(t, 2, impl.attempts)
-		return call.Get(ctx)
+		assert.False(t, call.IsReady())
+		out, err := call.Get(ctx)
+		assert.True(t, call.IsReady())
+		return out, err
 	})
 	require.NoError(t, env.GetWorkflowError())
 	var out string

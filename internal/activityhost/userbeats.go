@@ -119,3 +119,11 @@ func sizeOf(payloads []*commonpb.Payload) (n int) {
 	}
 	return n
 }
+
+// dropUser takes details away that the server would not take.
+func (h *heartbeat) dropUser(err error) {
+	h.mu.Lock()
+	h.user, h.fromTask = nil, -1
+	h.mu.Unlock()
+	h.owner.tooLarge(err)
+}
