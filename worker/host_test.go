@@ -20,13 +20,13 @@ import (
 func TestWorkerOfTemporalsOwnHostsADefinition(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), testsuite.Client(t)
-	impl := &scripted{body: func(_ context.Context, n int, in string) (string, error) {
+	impl := &Scripted{Body: func(_ context.Context, n int, in string) (string, error) {
 		if n < 3 {
 			return "", errors.New("not yet")
 		}
 		return in + "!", nil
 	}}
-	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 5})
+	d, do := Define(t, InPlace, retrypolicy.Policy{NumRetries: 5})
 	twice := activity.Func("Twice", func(_ context.Context, n int) (int, error) { return 2 * n, nil }, activity.FuncOptions[int, int]{CallTimeout: Timeout, TaskQueue: queue})
 	w := sdkworker.New(c, queue, sdkworker.Options{Plugins: []sdkworker.Plugin{worker.Plugin(worker.Host(d, impl), worker.HostFunc(twice))}})
 	require.NoError(t, w.Start())
@@ -35,7 +35,7 @@ func TestWorkerOfTemporalsOwnHostsADefinition(t *testing.T) {
 	out, err := do.With(activity.CallOptions{TaskQueue: queue}).Run(t.Context(), c, "hello")
 	require.NoError(t, err)
 	assert.Equal(t, "hello!", out)
-	assert.EqualValues(t, 3, impl.started.Load())
+	assert.EqualValues(t, 3, impl.Started.Load())
 
 	var caller activity.Caller[int, int] = twice.Via(c)
 	n, err := caller.Call(t.Context(), 21)
@@ -45,22 +45,22 @@ func TestWorkerOfTemporalsOwnHostsADefinition(t *testing.T) {
 
 func TestHostedMistakesAreToldBeforeAnythingIsPolled(t *testing.T) {
 	t.Parallel()
-	_, err := worker.NewPlugin(worker.Host[*scripted](nil, &scripted{}), worker.HostFunc[int, int](nil))
+	_, err := worker.NewPlugin(worker.Host[*Scripted](nil, &Scripted{}), worker.HostFunc[int, int](nil))
 	require.EqualError(t, err, "worker: Host: the definition is nil\nworker: HostFunc: the function handle is nil")
 
-	d, _ := define(t, InPlace, retrypolicy.Policy{NumRetries: 5})
+	d, _ := Define(t, InPlace, retrypolicy.Policy{NumRetries: 5})
 	start := func(options ...worker.Option) error {
 		return sdkworker.New(testsuite.Client(t), Queue(t), sdkworker.Options{Plugins: []sdkworker.Plugin{worker.Plugin(options...)}}).Start()
 	}
 	require.ErrorContains(t, start(worker.Host(d, nil)), "worker: Scripted: its implementation is nil; want a *worker_test.scripted")
-	require.ErrorContains(t, start(worker.Host(d, &scripted{}), worker.Host(d, &scripted{})), "worker: Scripted.Do: registered twice")
-	require.ErrorContains(t, start(worker.Host(activity.Define[*scripted]("Empty", activity.Options{}), &scripted{})), "worker: Empty: no methods are declared; use activity.Method")
-	require.ErrorContains(t, start(worker.Host(d, &scripted{}), worker.Policies{"Scripted.Do": {}}), "worker: Scripted.Do: it is a method of a definition, whose options stand there: remove it from Policies")
+	require.ErrorContains(t, start(worker.Host(d, &Scripted{}), worker.Host(d, &Scripted{})), "worker: Scripted.Do: registered twice")
+	require.ErrorContains(t, start(worker.Host(activity.Define[*Scripted]("Empty", activity.Options{}), &Scripted{})), "worker: Empty: no methods are declared; use activity.Method")
+	require.ErrorContains(t, start(worker.Host(d, &Scripted{}), worker.Policies{"Scripted.Do": {}}), "worker: Scripted.Do: it is a method of a definition, whose options stand there: remove it from Policies")
 }
 
 func TestCallThroughAClientNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	_, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 5})
+	_, do := Define(t, InPlace, retrypolicy.Policy{NumRetries: 5})
 	_, err := do.Via(testsuite.Client(t)).Call(t.Context(), "x")
 	require.ErrorContains(t, err, `Scripted.Do: TaskQueue "": Submit needs one`)
 	var none client.Client

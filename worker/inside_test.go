@@ -85,7 +85,7 @@ func TestInterceptorsInsideSeeEachAttempt(t *testing.T) {
 		t.Run(string(e), func(t *testing.T) {
 			t.Parallel()
 			inside, outside := &witness{name: "inside"}, &witness{name: "outside"}
-			impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
+			impl := &Scripted{Body: func(ctx context.Context, n int, _ string) (string, error) {
 				assert.Equal(t, "inside", ctx.Value(witnessKey{}))
 				switch n {
 				case 1:
@@ -95,13 +95,13 @@ func TestInterceptorsInsideSeeEachAttempt(t *testing.T) {
 				}
 				return "good", nil
 			}}
-			d, do := define(t, e, retrypolicy.Policy{NumRetries: 3}, validation.AcceptIf("not good", func(s string) bool { return s == "good" }))
+			d, do := Define(t, e, retrypolicy.Policy{NumRetries: 3}, validation.AcceptIf("not good", func(s string) bool { return s == "good" }))
 			queue, c := Queue(t), Client(t)
 			w := worker.New(c, queue, worker.Options{Interceptors: []interceptor.WorkerInterceptor{outside}}, worker.Inside(inside))
 			worker.Register(w, d, impl)
 			require.NoError(t, w.Start())
 			t.Cleanup(w.Stop)
-			_, err := submit(t, c, do, queue, "in").Get(t.Context())
+			_, err := Submit(t, c, do, queue, "in").Get(t.Context())
 			require.NoError(t, err)
 			assert.Equal(t, want, inside.all())
 			serverAttempts := 0
@@ -161,8 +161,8 @@ func TestInterceptorsInsideAreInTestEnvironmentsToo(t *testing.T) {
 	t.Parallel()
 	inside := &witness{}
 	env := testsuite.NewActivityEnvironment(t, worker.Inside(inside))
-	d, _ := define(t, InPlace, retrypolicy.Policy{NumRetries: 2})
-	testsuite.Register(t, env, d, &scripted{body: func(context.Context, int, string) (string, error) { return "", errDeclined }})
+	d, _ := Define(t, InPlace, retrypolicy.Policy{NumRetries: 2})
+	testsuite.Register(t, env, d, &Scripted{Body: func(context.Context, int, string) (string, error) { return "", errDeclined }})
 	_, err := env.ExecuteActivity("Scripted.Do", "in")
 	require.ErrorContains(t, err, "declined")
 	assert.Len(t, inside.all(), 4, "%v", inside.all())
@@ -172,5 +172,5 @@ func TestInterceptorsInsideThatAreNilAreTold(t *testing.T) {
 	t.Parallel()
 	_, err := worker.NewPlugin(worker.Inside(&witness{}, nil))
 	require.EqualError(t, err, "worker: Inside: interceptor 1 is nil")
-	require.ErrorContains(t, worker.New(lazy(t), "q", sdkworker.Options{}, worker.Inside(nil)).Start(), "worker: Inside: interceptor 0 is nil")
+	require.ErrorContains(t, worker.New(Lazy(t), "q", sdkworker.Options{}, worker.Inside(nil)).Start(), "worker: Inside: interceptor 0 is nil")
 }

@@ -57,12 +57,12 @@ func TestLimitMetricsShowWhatIsInUse(t *testing.T) {
 	t.Parallel()
 	queue, c, shown := Queue(t), Client(t), newPanel()
 	release := make(chan struct{})
-	impl := &scripted{body: func(context.Context, int, string) (string, error) { <-release; return "", nil }}
-	d, do := limited(InPlace, limits.PerWorker(limits.Resource("connections", 2), limits.Rate("requests", 10, time.Hour)), limits.Units{"connections": 2, "requests": 1}, quick(0))
+	impl := &Scripted{Body: func(context.Context, int, string) (string, error) { <-release; return "", nil }}
+	d, do := Limited(InPlace, limits.PerWorker(limits.Resource("connections", 2), limits.Rate("requests", 10, time.Hour)), limits.Units{"connections": 2, "requests": 1}, quick(0))
 	w := worker.New(c, queue, worker.Options{WorkerStopTimeout: time.Second}, worker.LimitMetrics(shown, time.Millisecond))
 	worker.Register(w, d, impl)
 	require.NoError(t, w.Start())
-	first, second := submit(t, c, do, queue, ""), submit(t, c, do, queue, "")
+	first, second := Submit(t, c, do, queue, ""), Submit(t, c, do, queue, "")
 	name := func(gauge, limit string) string {
 		return "concurry_limit_" + gauge + "{Scripted.Do," + limit + "," + queue + "}"
 	}

@@ -29,18 +29,6 @@ import (
 	"github.com/concurry-go/concurry/worker"
 )
 
-// limited is a definition with limits, whose waits are where the engine wants
-// them.
-func limited(e Engine, source limits.Source, requires limits.Units, p retrypolicy.Policy) (*activity.Definition[*scripted], *scriptedHandle) {
-	if p.Wait == 0 {
-		p.Wait = time.Millisecond
-	}
-	d := activity.Define[*scripted]("Scripted", activity.Options{
-		Retry: e.Policy(p), CallTimeout: time.Minute, Limits: source, Requires: requires,
-	})
-	return d, activity.Method(d, "Do", (*scripted).Do)
-}
-
 // gauge counts how many are inside at once.
 type gauge struct{ now, most atomic.Int64 }
 
@@ -56,19 +44,19 @@ func TestAttemptsHoldWhatTheyRequireAndReleaseItBeforeTheyWait(t *testing.T) {
 		set := limits.MustNew(limits.Resource("c", 3))
 		var held, between []float64
 		inUse := func() float64 { return set.Snapshot().Limits[0].InUse }
-		impl := &scripted{body: func(_ context.Context, n int, _ string) (string, error) {
+		impl := &Scripted{Body: func(_ context.Context, n int, _ string) (string, error) {
 			held = append(held, inUse())
 			if n < 3 {
 				return "", errors.New("not yet")
 			}
 			return "ok", nil
 		}}
-		d := activity.Define[*scripted]("Scripted", activity.Options{
+		d := activity.Define[*Scripted]("Scripted", activity.Options{
 			Retry: e.Policy(retrypolicy.Policy{NumRetries: 5, Wait: time.Millisecond}), CallTimeout: time.Minute,
 			Limits: set, Requires: limits.Units{"c": 2},
 			Observers: []retrypolicy.Observer{func(context.Context, retrypolicy.Event) { between = append(between, inUse()) }},
 		})
-		do := activity.Method(d, "Do", (*scripted).Do)
+		do := activity.Method(d, "Do", (*Scripted).Do)
 		_, err := Run(t, e, d, do, impl, "x")
 		require.NoError(t, err)
 		assert.Equal(t, []float64{2, 2, 2}, held)
@@ -81,7 +69,7 @@ func TestWhatAMethodAcquiresItselfEndsWithTheAttempt(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
 		set := limits.MustNew(limits.Resource("c", 1), limits.Rate("tokens", 1e6, time.Second).By(limits.AlgorithmTokenBucket))
-		impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
+		impl := &Scripted{Body: func(ctx context.Context, n int, _ string) (string, error) {
 			lease, err := limits.Acquire(ctx, limits.Units{"c": 1, "tokens": 10})
 			if err != nil {
 				return "", err
@@ -94,12 +82,12 @@ func TestWhatAMethodAcquiresItselfEndsWithTheAttempt(t *testing.T) {
 			}
 			return strconv.Itoa(len(lease.Units())), lease.Use(limits.Units{"tokens": 5})
 		}}
-		d, do := limited(e, set, nil, retrypolicy.Policy{NumRetries: 5})
+		d, do := Limited(e, set, nil, retrypolicy.Policy{NumRetries: 5})
 		out, err := Run(t, e, d, do, impl, "x")
 		require.NoError(t, err)
 		assert.Equal(t, "2", out)
 		assert.Zero(t, set.Snapshot().Leases)
-		assert.EqualValues(t, 3, impl.started.Load())
+		assert.EqualValues(t, 3, impl.Started.Load())
 	})
 }
 
@@ -111,7 +99,7 @@ func TestAMethodAcquiresMoreAheadOfThoseWhoWaitForWhatItHolds(t *testing.T) {
 		set := limits.MustNew(limits.Resource("c", 1), limits.Rate("tokens", 100, time.Hour))
 		others, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+		impl := &Scripted{Body: func(ctx context.Context, _ int, _ string) (string, error) {
 			go func() { _, _ = set.Acquire(others, limits.Units{"c": 1}) }()
 			for set.Snapshot().Waiting == 0 {
 				runtime.Gosched()
@@ -121,7 +109,7 @@ func TestAMethodAcquiresMoreAheadOfThoseWhoWaitForWhatItHolds(t *testing.T) {
 			_, err := limits.Acquire(ctx, limits.Units{"tokens": 1})
 			return "ok", err
 		}}
-		d, do := limited(e, set, limits.Units{"c": 1}, retrypolicy.Policy{})
+		d, do := Limited(e, set, limits.Units{"c": 1}, retrypolicy.Policy{})
 		out, err := Run(t, e, d, do, impl, "x")
 		require.NoError(t, err)
 		assert.Equal(t, "ok", out)
@@ -134,7 +122,7 @@ func TestCallLimitsAreChargedOncePerCall(t *testing.T) {
 		attempts := limits.Calls(100, time.Hour).EachAttempt()
 		attempts.Name = "attempts"
 		set := limits.MustNew(limits.Calls(100, time.Hour), attempts, limits.Resource("c", 5))
-		impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
+		impl := &Scripted{Body: func(ctx context.Context, n int, _ string) (string, error) {
 			if _, err := limits.Acquire(ctx, limits.Units{"c": 1}); err != nil {
 				return "", err
 			}
@@ -143,7 +131,7 @@ func TestCallLimitsAreChargedOncePerCall(t *testing.T) {
 			}
 			return "", nil
 		}}
-		d, do := limited(e, set, nil, retrypolicy.Policy{NumRetries: 5})
+		d, do := Limited(e, set, nil, retrypolicy.Policy{NumRetries: 5})
 		_, err := Run(t, e, d, do, impl, "x")
 		require.NoError(t, err)
 		usage := set.Snapshot().Limits
@@ -161,7 +149,7 @@ func TestCallsWaitForLimitsAndNoneIsLost(t *testing.T) {
 			queue, c := Queue(t), Client(t)
 			var inside gauge
 			var failing sync.Map
-			impl := &scripted{body: func(_ context.Context, _ int, in string) (string, error) {
+			impl := &Scripted{Body: func(_ context.Context, _ int, in string) (string, error) {
 				inside.enter()
 				defer inside.now.Add(-1)
 				if _, failed := failing.LoadOrStore(in, true); !failed {
@@ -169,12 +157,12 @@ func TestCallsWaitForLimitsAndNoneIsLost(t *testing.T) {
 				}
 				return in, nil
 			}}
-			d, do := limited(e, limits.PerWorker(limits.Resource("c", capacity)), limits.Units{"c": 1}, retrypolicy.Policy{NumRetries: 3})
+			d, do := Limited(e, limits.PerWorker(limits.Resource("c", capacity)), limits.Units{"c": 1}, retrypolicy.Policy{NumRetries: 3})
 			w := Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
-			outs, err := do.With(activity.CallOptions{TaskQueue: queue}).SubmitMap(t.Context(), c, inputs(calls))
+			outs, err := do.With(activity.CallOptions{TaskQueue: queue}).SubmitMap(t.Context(), c, Inputs(calls))
 			require.NoError(t, err)
-			assert.Equal(t, inputs(calls), outs)
-			assert.EqualValues(t, 2*calls, impl.started.Load(), "waiting for limits is no attempt")
+			assert.Equal(t, Inputs(calls), outs)
+			assert.EqualValues(t, 2*calls, impl.Started.Load(), "waiting for limits is no attempt")
 			assert.LessOrEqual(t, inside.most.Load(), int64(capacity))
 			sets, err := worker.Limits(w, d)
 			require.NoError(t, err)
@@ -196,16 +184,16 @@ func TestLongWaitForLimitsIsTheServers(t *testing.T) {
 	metrics := newCounters()
 	c := testsuite.Dial(t, testsuite.Server(t), client.Options{MetricsHandler: metrics, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	var serverAttempt atomic.Int32
-	impl := &scripted{body: func(ctx context.Context, n int, _ string) (string, error) {
+	impl := &Scripted{Body: func(ctx context.Context, n int, _ string) (string, error) {
 		serverAttempt.Store(activity.GetInfo(ctx).Attempt)
 		return fmt.Sprint(n, len(activity.Previous(ctx))), nil
 	}}
-	d := activity.Define[*scripted]("Short", activity.Options{
+	d := activity.Define[*Scripted]("Short", activity.Options{
 		Retry: retrypolicy.Policy{InPlace: 10 * time.Millisecond}, CallTimeout: time.Minute, Limits: set, Requires: limits.Units{"c": 1},
 	})
-	short := activity.Method(d, "Do", (*scripted).Do)
+	short := activity.Method(d, "Do", (*Scripted).Do)
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
-	call := submit(t, c, short, queue, "x")
+	call := Submit(t, c, short, queue, "x")
 	require.Eventually(t, func() bool { return metrics.ours()["concurry_limit_hand_backs"] >= 3 }, 30*time.Second, 10*time.Millisecond)
 	held.Release()
 	out, err := call.Get(t.Context())
@@ -220,11 +208,11 @@ func TestLongWaitForLimitsIsTheServers(t *testing.T) {
 func TestWaitForLimitsComesBackSoonWhenItsWorkerStops(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
-	d := activity.Define[*scripted]("Scripted", activity.Options{
+	d := activity.Define[*Scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{InPlace: time.Hour}, CallTimeout: 3 * time.Hour, Limits: limits.PerWorker(limits.Resource("c", 1)), Requires: limits.Units{"c": 1},
 	})
-	do := activity.Method(d, "Do", (*scripted).Do)
-	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "there", nil }}
+	do := activity.Method(d, "Do", (*Scripted).Do)
+	impl := &Scripted{Body: func(context.Context, int, string) (string, error) { return "there", nil }}
 	start := func() *worker.Worker {
 		return Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	}
@@ -233,7 +221,7 @@ func TestWaitForLimitsComesBackSoonWhenItsWorkerStops(t *testing.T) {
 	require.NoError(t, err)
 	_, err = sets.For("").Acquire(t.Context(), limits.Units{"c": 1})
 	require.NoError(t, err)
-	call := submit(t, c, do, queue, "x")
+	call := Submit(t, c, do, queue, "x")
 	require.Eventually(t, func() bool { return sets.Snapshots()[""].Waiting == 1 }, 20*time.Second, 5*time.Millisecond)
 	full.Stop()
 	start()
@@ -242,7 +230,7 @@ func TestWaitForLimitsComesBackSoonWhenItsWorkerStops(t *testing.T) {
 	out, err := call.Get(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, "there", out)
-	assert.EqualValues(t, 1, impl.started.Load())
+	assert.EqualValues(t, 1, impl.Started.Load())
 }
 
 func TestWaitForLimitsEndsWithTheCall(t *testing.T) {
@@ -259,14 +247,14 @@ func TestWaitForLimitsEndsWithTheCall(t *testing.T) {
 		t.Run("timeout/"+string(e), func(t *testing.T) {
 			t.Parallel()
 			set := full(t)
-			d := activity.Define[*scripted]("Scripted", activity.Options{
+			d := activity.Define[*Scripted]("Scripted", activity.Options{
 				Retry: e.Policy(retrypolicy.Policy{}), CallTimeout: 4 * time.Second, Limits: set, Requires: limits.Units{"c": 1},
 			})
-			do := activity.Method(d, "Do", (*scripted).Do)
-			impl := &scripted{}
+			do := activity.Method(d, "Do", (*Scripted).Do)
+			impl := &Scripted{}
 			_, err := Run(t, e, d, do, impl, "x")
 			require.ErrorContains(t, err, "limits: no room for c, 0 ahead")
-			assert.Zero(t, impl.started.Load())
+			assert.Zero(t, impl.Started.Load())
 			assert.Zero(t, set.Snapshot().Waiting)
 			if e != Sync {
 				var app *temporal.ApplicationError
@@ -284,13 +272,13 @@ func TestWaitForLimitsEndsWithTheCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			queue, c, set := Queue(t), Client(t), full(t)
-			d := activity.Define[*scripted]("Scripted", activity.Options{
+			d := activity.Define[*Scripted]("Scripted", activity.Options{
 				Retry: retrypolicy.Policy{InPlace: waits.inPlace}, CallTimeout: time.Minute, HeartbeatTimeout: waits.heartbeat,
 				Limits: set, Requires: limits.Units{"c": 1},
 			})
-			do := activity.Method(d, "Do", (*scripted).Do)
-			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, &scripted{}) })
-			call := submit(t, c, do, queue, "x")
+			do := activity.Method(d, "Do", (*Scripted).Do)
+			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, &Scripted{}) })
+			call := Submit(t, c, do, queue, "x")
 			require.Eventually(t, func() bool { return set.Snapshot().Waiting == 1 }, 20*time.Second, 5*time.Millisecond)
 			require.NoError(t, call.Cancel(t.Context(), "enough"))
 			_, err := call.Get(t.Context())
@@ -309,17 +297,17 @@ func TestWaitForLimitsEndsWithTheLastOutcome(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/refused %v", e, refused), func(t *testing.T) {
 				t.Parallel()
 				set := limits.MustNew(limits.Rate("r", 1, time.Hour))
-				impl := &scripted{body: func(context.Context, int, string) (string, error) {
+				impl := &Scripted{Body: func(context.Context, int, string) (string, error) {
 					if refused {
 						return "bad", nil
 					}
 					return "", errors.New("no disk")
 				}}
-				d := activity.Define[*scripted]("Scripted", activity.Options{
+				d := activity.Define[*Scripted]("Scripted", activity.Options{
 					Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}), CallTimeout: 4 * time.Second,
 					Limits: set, Requires: limits.Units{"r": 1},
 				})
-				do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{
+				do := activity.Method(d, "Do", (*Scripted).Do, activity.MethodOptions[string, string]{
 					RetryUntil: []validation.Validator[string]{func(s string, _ retrypolicy.Attempt) error {
 						if s == "bad" {
 							return errors.New("no good")
@@ -328,7 +316,7 @@ func TestWaitForLimitsEndsWithTheLastOutcome(t *testing.T) {
 					}},
 				})
 				_, err := Run(t, e, d, do, impl, "x")
-				assert.EqualValues(t, 1, impl.started.Load())
+				assert.EqualValues(t, 1, impl.Started.Load())
 				stop, ok := retrypolicy.StopOf(err)
 				assert.True(t, ok, "%v", err)
 				assert.Equal(t, retrypolicy.StopLimits, stop.Stop)
@@ -354,17 +342,17 @@ func TestWaitForLimitsDoesNotEatTheAttemptsTimeout(t *testing.T) {
 			lease, err := set.Acquire(t.Context(), limits.Units{"c": 1})
 			require.NoError(t, err)
 			time.AfterFunc(600*time.Millisecond, lease.Release)
-			impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+			impl := &Scripted{Body: func(ctx context.Context, _ int, _ string) (string, error) {
 				deadline, _ := ctx.Deadline()
 				if left := time.Until(deadline); left < 400*time.Millisecond {
 					return "", fmt.Errorf("%v left of half a second", left)
 				}
 				return "in time", nil
 			}}
-			d := activity.Define[*scripted]("Scripted", activity.Options{
+			d := activity.Define[*Scripted]("Scripted", activity.Options{
 				Retry: e.Policy(retrypolicy.Policy{}), AttemptTimeout: 500 * time.Millisecond, Limits: set, Requires: limits.Units{"c": 1},
 			})
-			do := activity.Method(d, "Do", (*scripted).Do)
+			do := activity.Method(d, "Do", (*Scripted).Do)
 			out, err := Run(t, e, d, do, impl, "x")
 			require.NoError(t, err)
 			assert.Equal(t, "in time", out)
@@ -379,9 +367,9 @@ func TestKeysOfCallsAreIndependent(t *testing.T) {
 		busy, err := keyed.For("tenant a").Acquire(t.Context(), limits.Units{"c": 1})
 		require.NoError(t, err)
 		defer busy.Release()
-		d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: 20 * time.Second, Limits: keyed, Requires: limits.Units{"c": 1}})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(tenant string) string { return tenant }})
-		impl := &scripted{body: func(context.Context, int, string) (string, error) { return strconv.Itoa(keyed.Len()), nil }}
+		d := activity.Define[*Scripted]("Scripted", activity.Options{CallTimeout: 20 * time.Second, Limits: keyed, Requires: limits.Units{"c": 1}})
+		do := activity.Method(d, "Do", (*Scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(tenant string) string { return tenant }})
+		impl := &Scripted{Body: func(context.Context, int, string) (string, error) { return strconv.Itoa(keyed.Len()), nil }}
 		out, err := Run(t, e, d, do, impl, "tenant b")
 		require.NoError(t, err)
 		assert.Equal(t, "2", out)
@@ -393,10 +381,10 @@ func TestBadLimitsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	options := func(source limits.Source, requires limits.Units) activity.Options {
 		return activity.Options{CallTimeout: time.Minute, Limits: source, Requires: requires}
 	}
-	_, err := activity.NewDefinition[*scripted]("Scripted", options(limits.PerWorker(limits.Resource("c", 0), limits.Rate("r", 1, 0)), nil))
+	_, err := activity.NewDefinition[*Scripted]("Scripted", options(limits.PerWorker(limits.Resource("c", 0), limits.Rate("r", 1, 0)), nil))
 	require.ErrorContains(t, err, `Scripted: Limits: limit "c": Capacity 0: must be a whole number from 1`)
 	require.ErrorContains(t, err, `Scripted: Limits: limit "r": Window 0s: must be above 0`)
-	_, err = activity.NewDefinition[*scripted]("Scripted", options((*limits.Declaration)(nil), nil))
+	_, err = activity.NewDefinition[*Scripted]("Scripted", options((*limits.Declaration)(nil), nil))
 	require.ErrorContains(t, err, `Scripted: Limits: declaration "nil": must be made by limits.PerWorker, PerSession or PerSessionOrWorker`)
 	for want, o := range map[string]activity.Options{
 		`Scripted.Do: Requires: limits: units of "d" 1: no such limit; there are c`:        options(limits.PerWorker(limits.Resource("c", 1)), limits.Units{"d": 1}),
@@ -404,24 +392,24 @@ func TestBadLimitsAreRefusedBeforeAnythingRuns(t *testing.T) {
 		`Scripted.Do: Requires: limits: units of "c" 0: must be from 1`:                    options(limits.MustNew(limits.Resource("c", 1)), limits.Units{"c": 0}),
 		`Scripted.Do: Requires map[c:1]: must be empty without Limits`:                     options(nil, limits.Units{"c": 1}),
 	} {
-		d := activity.Define[*scripted]("Scripted", o)
-		_, err = activity.NewMethod(d, "Do", (*scripted).Do)
+		d := activity.Define[*Scripted]("Scripted", o)
+		_, err = activity.NewMethod(d, "Do", (*Scripted).Do)
 		require.ErrorContains(t, err, want)
 	}
-	d := activity.Define[*scripted]("Scripted", options(limits.MustNew(limits.Resource("c", 1)), nil))
-	_, err = activity.NewMethod(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(string) string { return "" }})
+	d := activity.Define[*Scripted]("Scripted", options(limits.MustNew(limits.Resource("c", 1)), nil))
+	_, err = activity.NewMethod(d, "Do", (*Scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(string) string { return "" }})
 	require.ErrorContains(t, err, "Scripted.Do: LimitKey \"a function\": must be nil unless Limits is a declaration or a keyed set")
 }
 
 func TestLimitKeyThatPanicsEndsTheCall(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
-		d := activity.Define[*scripted]("Scripted", activity.Options{CallTimeout: 20 * time.Second, Limits: limits.PerWorker(limits.Resource("c", 1))})
-		do := activity.Method(d, "Do", (*scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(string) string { panic("out of cheese") }})
-		impl := &scripted{}
+		d := activity.Define[*Scripted]("Scripted", activity.Options{CallTimeout: 20 * time.Second, Limits: limits.PerWorker(limits.Resource("c", 1))})
+		do := activity.Method(d, "Do", (*Scripted).Do, activity.MethodOptions[string, string]{LimitKey: func(string) string { panic("out of cheese") }})
+		impl := &Scripted{}
 		_, err := Run(t, e, d, do, impl, "x")
 		require.ErrorContains(t, err, "LimitKey panicked: out of cheese")
-		assert.Zero(t, impl.started.Load())
+		assert.Zero(t, impl.Started.Load())
 	})
 }
 
@@ -429,14 +417,14 @@ func TestLimitsOfAWorkerCanBeSeenAndResized(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
 	running, release := make(chan struct{}), make(chan struct{})
-	impl := &scripted{body: func(context.Context, int, string) (string, error) {
+	impl := &Scripted{Body: func(context.Context, int, string) (string, error) {
 		running <- struct{}{}
 		<-release
 		return "", nil
 	}}
-	d, do := limited(InPlace, limits.PerWorker(limits.Resource("c", 1)), limits.Units{"c": 1}, retrypolicy.Policy{})
+	d, do := Limited(InPlace, limits.PerWorker(limits.Resource("c", 1)), limits.Units{"c": 1}, retrypolicy.Policy{})
 	w := Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
-	calls := []*activity.Call[string]{submit(t, c, do, queue, "1"), submit(t, c, do, queue, "2")}
+	calls := []*activity.Call[string]{Submit(t, c, do, queue, "1"), Submit(t, c, do, queue, "2")}
 	<-running
 	sets, err := worker.Limits(w, d)
 	require.NoError(t, err)
@@ -448,10 +436,10 @@ func TestLimitsOfAWorkerCanBeSeenAndResized(t *testing.T) {
 		_, err := call.Get(t.Context())
 		require.NoError(t, err)
 	}
-	plain, _ := limited(InPlace, nil, nil, retrypolicy.Policy{})
+	plain, _ := Limited(InPlace, nil, nil, retrypolicy.Policy{})
 	_, err = worker.Limits(w, plain)
 	require.EqualError(t, err, "worker: Limits: Scripted has none")
-	own, _ := limited(InPlace, limits.MustNew(limits.Resource("c", 1)), nil, retrypolicy.Policy{})
+	own, _ := Limited(InPlace, limits.MustNew(limits.Resource("c", 1)), nil, retrypolicy.Policy{})
 	_, err = worker.Limits(w, own)
 	require.EqualError(t, err, "worker: Limits: those of Scripted are a *limits.Set of the program's own, with Snapshot and Resize")
 }
@@ -462,16 +450,16 @@ func TestSlotsKeepTheWorkerFromPollingWithoutRoom(t *testing.T) {
 	queue, c := Queue(t), Client(t)
 	set := limits.MustNew(limits.Resource("gpu", 1))
 	running, release := make(chan struct{}), make(chan struct{})
-	impl := &scripted{body: func(context.Context, int, string) (string, error) {
+	impl := &Scripted{Body: func(context.Context, int, string) (string, error) {
 		running <- struct{}{}
 		<-release
 		return "", nil
 	}}
-	d, do := define(t, InPlace, retrypolicy.Policy{})
+	d, do := Define(t, InPlace, retrypolicy.Policy{})
 	w := worker.New(c, queue, worker.Options{DisableWorkflowWorker: true}, worker.Slots(set, limits.Units{"gpu": 1}))
 	worker.Register(w, d, impl)
 	require.NoError(t, w.Start())
-	first, second := submit(t, c, do, queue, "1"), submit(t, c, do, queue, "2")
+	first, second := Submit(t, c, do, queue, "1"), Submit(t, c, do, queue, "2")
 	<-running
 	assert.InDelta(t, 1, set.Snapshot().Limits[0].InUse, 0)
 	states := func() (waiting int) {
@@ -501,7 +489,7 @@ func TestBadSlotsAreTold(t *testing.T) {
 	require.EqualError(t, err, "worker: Slots: the limiter is nil")
 	_, err = worker.NewPlugin(worker.Slots(set, limits.Units{"gpu": 2}))
 	require.ErrorContains(t, err, `worker: Slots: limits: units of "gpu" 2: must be from 1 to 1`)
-	err = worker.New(lazy(t), "q", worker.Options{MaxConcurrentActivityExecutionSize: 5}, worker.Slots(set, limits.Units{"gpu": 1})).Start()
+	err = worker.New(Lazy(t), "q", worker.Options{MaxConcurrentActivityExecutionSize: 5}, worker.Slots(set, limits.Units{"gpu": 1})).Start()
 	require.ErrorContains(t, err, "worker: MaxConcurrentActivityExecutionSize 5: must be 0 with Slots, which decide it")
 }
 

@@ -84,8 +84,8 @@ func TestPoliciesRefuseWhatTheCallersOptionsDecide(t *testing.T) {
 func TestNumbersOfACallWithoutPluginAreAnError(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
-	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errDeclined }}
-	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 3})
+	impl := &Scripted{Body: func(context.Context, int, string) (string, error) { return "", errDeclined }}
+	d, do := Define(t, InPlace, retrypolicy.Policy{NumRetries: 3})
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	zero := 0
 	once := do.With(activity.CallOptions{TaskQueue: queue}).With(activity.CallOptions{NumRetries: &zero})
@@ -94,17 +94,17 @@ func TestNumbersOfACallWithoutPluginAreAnError(t *testing.T) {
 
 	call, err := once.Submit(t.Context(), testsuite.Client(t), "x")
 	require.NoError(t, err)
-	before := impl.started.Load()
+	before := impl.Started.Load()
 	_, err = call.Get(t.Context())
 	require.ErrorContains(t, err, "declined")
-	assert.LessOrEqual(t, impl.started.Load()-before, int64(1))
+	assert.LessOrEqual(t, impl.Started.Load()-before, int64(1))
 }
 
 func TestLaterCallOptionsKeepEarlierOnes(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), testsuite.Client(t)
-	impl := &scripted{body: func(_ context.Context, _ int, in string) (string, error) { return in, nil }}
-	d, do := define(t, InPlace, retrypolicy.Policy{})
+	impl := &Scripted{Body: func(_ context.Context, _ int, in string) (string, error) { return in, nil }}
+	d, do := Define(t, InPlace, retrypolicy.Policy{})
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
 	call, err := do.With(activity.CallOptions{ID: queue + "-7", TaskQueue: queue}).With(activity.CallOptions{Summary: "seventh"}).Submit(t.Context(), c, "x")
 	require.NoError(t, err)

@@ -29,7 +29,7 @@ func TestEmptyTaskQueueIsRefusedBeforePolling(t *testing.T) {
 		"":           `worker: New: taskQueue "": must not be empty`,
 		"/_sys/mine": `worker: New: taskQueue "/_sys/mine": must not begin with /_sys/, as Temporal's own do`,
 	} {
-		w := worker.New(lazy(t), queue, worker.Options{})
+		w := worker.New(Lazy(t), queue, worker.Options{})
 		require.EqualError(t, w.Start(), want)
 		require.EqualError(t, w.Run(nil), want)
 	}
@@ -37,24 +37,24 @@ func TestEmptyTaskQueueIsRefusedBeforePolling(t *testing.T) {
 
 func TestOptionsThatDoNotGoTogetherAreToldByStart(t *testing.T) {
 	t.Parallel()
-	err := worker.New(lazy(t), "q", worker.Options{MaxConcurrentWorkflowTaskExecutionSize: 1}).Start()
+	err := worker.New(Lazy(t), "q", worker.Options{MaxConcurrentWorkflowTaskExecutionSize: 1}).Start()
 	require.ErrorContains(t, err, "worker: MaxConcurrentWorkflowTaskExecutionSize 1: must be 0 (the default, 1000), or at least 2")
 }
 
 func TestPolicyForAMethodOfADefinitionIsRefused(t *testing.T) {
 	t.Parallel()
-	d, _ := define(t, InPlace, retrypolicy.Policy{})
+	d, _ := Define(t, InPlace, retrypolicy.Policy{})
 	policies := worker.Policies{"Scripted.Do": {Retry: retrypolicy.Policy{NumRetries: 1}}}
 	const want = "worker: Scripted.Do: it is a method of a definition, whose options stand there: remove it from Policies"
-	w := worker.New(lazy(t), "q", worker.Options{}, policies)
-	worker.Register(w, d, &scripted{})
+	w := worker.New(Lazy(t), "q", worker.Options{}, policies)
+	worker.Register(w, d, &Scripted{})
 	require.EqualError(t, w.Start(), want)
 
 	c, err := client.NewLazyClient(client.Options{HostPort: "127.0.0.1:1", Plugins: []client.Plugin{worker.Plugin(policies)}})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	w = worker.New(c, "q", worker.Options{})
-	worker.Register(w, d, &scripted{})
+	worker.Register(w, d, &Scripted{})
 	require.EqualError(t, w.Start(), want, "those of the client's plugin")
 }
 
@@ -88,12 +88,12 @@ func TestLimitsThatNobodyRequiresAreTold(t *testing.T) {
 		Logger: log.NewStructuredLogger(slog.New(slog.NewTextHandler(told, &slog.HandlerOptions{Level: slog.LevelInfo}))),
 	})
 	source := func() limits.Source { return limits.PerWorker(limits.Resource("c", 2)) }
-	define := func(name string, o activity.Options, methods ...activity.MethodOptions[int, int]) *activity.Definition[*scripted] {
+	define := func(name string, o activity.Options, methods ...activity.MethodOptions[int, int]) *activity.Definition[*Scripted] {
 		o.CallTimeout = time.Minute
-		d := activity.Define[*scripted](name, o)
-		activity.Method(d, "Do", (*scripted).Do)
+		d := activity.Define[*Scripted](name, o)
+		activity.Method(d, "Do", (*Scripted).Do)
 		for _, m := range methods {
-			activity.Method(d, "Again", (*scripted).Again, m)
+			activity.Method(d, "Again", (*Scripted).Again, m)
 		}
 		return d
 	}
@@ -103,8 +103,8 @@ func TestLimitsThatNobodyRequiresAreTold(t *testing.T) {
 		"IdlePolicy":  {Limits: source()},
 		"RightPolicy": {Limits: source(), Requires: one},
 	})
-	worker.Register(w, define("Idle", activity.Options{Limits: source()}), &scripted{})
-	for _, d := range []*activity.Definition[*scripted]{
+	worker.Register(w, define("Idle", activity.Options{Limits: source()}), &Scripted{})
+	for _, d := range []*activity.Definition[*Scripted]{
 		define("Without", activity.Options{}),
 		define("Requires", activity.Options{Limits: source(), Requires: one}),
 		define("OneRequires", activity.Options{Limits: source()}, activity.MethodOptions[int, int]{Requires: one}),
@@ -113,7 +113,7 @@ func TestLimitsThatNobodyRequiresAreTold(t *testing.T) {
 		}),
 		define("Counts", activity.Options{Limits: limits.PerWorker(limits.Resource("c", 2), limits.Calls(9, time.Second))}),
 	} {
-		worker.Register(w, d, &scripted{})
+		worker.Register(w, d, &Scripted{})
 	}
 	for _, name := range []string{"IdlePolicy", "RightPolicy"} {
 		w.RegisterActivityWithOptions(func(context.Context) error { return nil }, sdkactivity.RegisterOptions{Name: name})

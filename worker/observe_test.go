@@ -3,7 +3,6 @@ package worker_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -28,31 +27,6 @@ import (
 	"github.com/concurry-go/concurry/testsuite"
 	"github.com/concurry-go/concurry/worker"
 )
-
-// events are what an observer was told.
-type events struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (e *events) observe(_ context.Context, event retrypolicy.Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	text := fmt.Sprintf("%s %d %s: %s", event.Method, event.Number, event.Verdict, event.Decision)
-	if event.Stop != "" {
-		text += ", " + string(event.Stop)
-	}
-	if event.Err != nil {
-		text += " (" + event.Err.Error() + ")"
-	}
-	e.all = append(e.all, text)
-}
-
-func (e *events) told() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return append([]string(nil), e.all...)
-}
 
 // counters is a metrics handler that adds up, as Temporal's SDK takes one.
 type counters struct {
@@ -117,7 +91,7 @@ func TestMetricsCountAttemptsRetriesAndGiveUps(t *testing.T) {
 	}
 	script := map[string][]string{"recovers": {"bad", "error", "good"}, "does not": {"error", "bad", "bad"}, "at once": {"good"}}
 	var mu sync.Mutex
-	impl := &scripted{body: func(_ context.Context, _ int, in string) (string, error) {
+	impl := &Scripted{Body: func(_ context.Context, _ int, in string) (string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		out := script[in][0]
@@ -127,27 +101,27 @@ func TestMetricsCountAttemptsRetriesAndGiveUps(t *testing.T) {
 		}
 		return out, nil
 	}}
-	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 2}, refuse)
-	plain, plainly := activity.Define[*scripted]("Plain", activity.Options{Retry: retrypolicy.Policy{NumRetries: 1}, CallTimeout: time.Minute}), &scripted{
-		body: func(_ context.Context, _ int, in string) (string, error) { return in, nil },
+	d, do := Define(t, InPlace, retrypolicy.Policy{NumRetries: 2}, refuse)
+	plain, plainly := activity.Define[*Scripted]("Plain", activity.Options{Retry: retrypolicy.Policy{NumRetries: 1}, CallTimeout: time.Minute}), &Scripted{
+		Body: func(_ context.Context, _ int, in string) (string, error) { return in, nil },
 	}
-	unjudged := activity.Method(plain, "Do", (*scripted).Do)
-	var seen events
+	unjudged := activity.Method(plain, "Do", (*Scripted).Do)
+	var seen Events
 	Start(t, c, queue, func(w *worker.Worker) {
 		worker.Register(w, d, impl)
 		worker.Register(w, plain, plainly)
-	}, worker.Observe(seen.observe))
+	}, worker.Observe(seen.Observe))
 	for in := range map[string]bool{"recovers": true, "does not": false, "at once": true} {
-		_, _ = submit(t, c, do, queue, in).Get(t.Context())
+		_, _ = Submit(t, c, do, queue, in).Get(t.Context())
 	}
-	_, err := submit(t, c, unjudged, queue, "x").Get(t.Context())
+	_, err := Submit(t, c, unjudged, queue, "x").Get(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, map[string]int64{
 		activityhost.MetricAttempts: 8, activityhost.MetricAttemptsFailed: 2, activityhost.MetricAttemptsRefused: 3,
 		activityhost.MetricRetries: 4, activityhost.MetricRetryWait: 4, activityhost.MetricGiveUps + "{stop=retries spent}": 1,
 	}, metrics.ours())
-	assert.Len(t, seen.told(), 8)
-	assert.Contains(t, seen.told(), "Plain.Do 1 accepted: accept", "also where nothing has to be judged")
+	assert.Len(t, seen.Told(), 8)
+	assert.Contains(t, seen.Told(), "Plain.Do 1 accepted: accept", "also where nothing has to be judged")
 }
 
 // The table in docs/observability.md has every metric there is, and no other.
@@ -173,12 +147,12 @@ func TestMetricsAreDocumented(t *testing.T) {
 func TestLostAttemptIsToldOfByTheWorkerThatFindsOut(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
-	var seen events
-	impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("no disk") }}
-	d := activity.Define[*scripted]("Scripted", activity.Options{
+	var seen Events
+	impl := &Scripted{Body: func(context.Context, int, string) (string, error) { return "", errors.New("no disk") }}
+	d := activity.Define[*Scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 1, Wait: time.Millisecond}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second, TaskQueue: queue,
 	})
-	do := activity.Method(d, "Do", (*scripted).Do)
+	do := activity.Method(d, "Do", (*Scripted).Do)
 	started, over := make(chan struct{}), make(chan struct{})
 	bare := sdkworker.New(c, queue, sdkworker.Options{})
 	bare.RegisterActivityWithOptions(func(context.Context, string) (string, error) {
@@ -187,38 +161,38 @@ func TestLostAttemptIsToldOfByTheWorkerThatFindsOut(t *testing.T) {
 		return "", sdkactivity.ErrResultPending
 	}, sdkactivity.RegisterOptions{Name: "Scripted.Do"})
 	require.NoError(t, bare.Start())
-	call := submit(t, c, do, queue, "")
+	call := Submit(t, c, do, queue, "")
 	Next(t, started)
 	go bare.Stop()
 	defer close(over)
-	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) }, worker.Observe(seen.observe))
+	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) }, worker.Observe(seen.Observe))
 	_, err := call.Get(t.Context())
 	require.ErrorContains(t, err, "no disk")
 	assert.Equal(t, []string{
 		"Scripted.Do 1 lost: retry (left no outcome: its worker was shut down, killed or cut off (activity Heartbeat timeout))",
 		"Scripted.Do 2 failed: give up, retries spent (no disk)",
-	}, seen.told())
+	}, seen.Told())
 }
 
 func TestCancellationAndShutdownAreToldOf(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
-	var seen events
+	var seen Events
 	running := make(chan struct{}, 10)
-	impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+	impl := &Scripted{Body: func(ctx context.Context, _ int, _ string) (string, error) {
 		running <- struct{}{}
 		<-ctx.Done()
 		return "", ctx.Err()
 	}}
-	d := activity.Define[*scripted]("Scripted", activity.Options{
+	d := activity.Define[*Scripted]("Scripted", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}, CallTimeout: time.Minute, HeartbeatTimeout: time.Second,
-		Observers: []retrypolicy.Observer{seen.observe},
+		Observers: []retrypolicy.Observer{seen.Observe},
 	})
-	do := activity.Method(d, "Do", (*scripted).Do)
+	do := activity.Method(d, "Do", (*Scripted).Do)
 	first := worker.New(c, queue, worker.Options{WorkerStopTimeout: time.Millisecond})
 	worker.Register(first, d, impl)
 	require.NoError(t, first.Start())
-	call := submit(t, c, do, queue, "")
+	call := Submit(t, c, do, queue, "")
 	<-running
 	first.Stop()
 	Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
@@ -229,31 +203,31 @@ func TestCancellationAndShutdownAreToldOf(t *testing.T) {
 	assert.Equal(t, []string{
 		"Scripted.Do 1 lost: retry (attempt 1 was cut off: worker is now shutdown)",
 		"Scripted.Do 2 failed: give up, canceled (context canceled)",
-	}, seen.told())
+	}, seen.Told())
 }
 
 func TestObserverThatPanicsChangesNothing(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
-		impl := &scripted{body: func(_ context.Context, n int, in string) (string, error) {
+		impl := &Scripted{Body: func(_ context.Context, n int, in string) (string, error) {
 			if n == 1 {
 				return "", errors.New("not yet")
 			}
 			return in, nil
 		}}
-		var seen events
-		d := activity.Define[*scripted]("Scripted", activity.Options{
+		var seen Events
+		d := activity.Define[*Scripted]("Scripted", activity.Options{
 			Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}), CallTimeout: time.Minute,
 			Observers: []retrypolicy.Observer{
 				func(context.Context, retrypolicy.Event) { panic("out of cheese") },
-				seen.observe,
+				seen.Observe,
 			},
 		})
-		do := activity.Method(d, "Do", (*scripted).Do)
+		do := activity.Method(d, "Do", (*Scripted).Do)
 		out, err := Run(t, e, d, do, impl, "x")
 		require.NoError(t, err)
 		assert.Equal(t, "x", out)
-		assert.Equal(t, []string{"Scripted.Do 1 failed: retry (not yet)", "Scripted.Do 2 accepted: accept"}, seen.told())
+		assert.Equal(t, []string{"Scripted.Do 1 failed: retry (not yet)", "Scripted.Do 2 accepted: accept"}, seen.Told())
 	})
 }
 
@@ -276,8 +250,8 @@ func TestEventsCanBeKept(t *testing.T) {
 	Each(t, func(t *testing.T, e Engine) {
 		kept := make(chan retrypolicy.Event, 10)
 		var reads sync.WaitGroup
-		impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("x") }}
-		d, do := scriptedWith(activity.Options{
+		impl := &Scripted{Body: func(context.Context, int, string) (string, error) { return "", errors.New("x") }}
+		d, do := ScriptedWith(activity.Options{
 			Retry: e.Policy(retrypolicy.Policy{NumRetries: 3, Wait: time.Millisecond}),
 			Observers: []retrypolicy.Observer{func(_ context.Context, event retrypolicy.Event) {
 				kept <- event
@@ -314,7 +288,7 @@ func TestRetryThatTheCallersOptionsForbidCostsNoBudget(t *testing.T) {
 func TestAttemptCutOffUnderTheCallersLastOneIsGivenUp(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
-	var seen events
+	var seen Events
 	running := make(chan struct{})
 	impl := &payments{charge: func(ctx context.Context, _ int, _ []string) (string, error) {
 		close(running)
@@ -322,7 +296,7 @@ func TestAttemptCutOffUnderTheCallersLastOneIsGivenUp(t *testing.T) {
 		return "", ctx.Err()
 	}}
 	w := worker.New(c, queue, worker.Options{WorkerStopTimeout: 50 * time.Millisecond},
-		worker.Policies{"ChargeCard": {Retry: quick(3)}}, worker.Observe(seen.observe))
+		worker.Policies{"ChargeCard": {Retry: quick(3)}}, worker.Observe(seen.Observe))
 	w.RegisterActivityWithOptions(impl.ChargeCard, sdkactivity.RegisterOptions{Name: "ChargeCard"})
 	require.NoError(t, w.Start())
 	_, err := c.ExecuteActivity(t.Context(), client.StartActivityOptions{
@@ -331,18 +305,18 @@ func TestAttemptCutOffUnderTheCallersLastOneIsGivenUp(t *testing.T) {
 	require.NoError(t, err)
 	<-running
 	w.Stop()
-	require.Eventually(t, func() bool { return len(seen.told()) == 1 }, Timeout, time.Millisecond)
-	assert.Contains(t, seen.told()[0], "ChargeCard 1 lost: give up, caller's options")
+	require.Eventually(t, func() bool { return len(seen.Told()) == 1 }, Timeout, time.Millisecond)
+	assert.Contains(t, seen.Told()[0], "ChargeCard 1 lost: give up, caller's options")
 }
 
 func TestMethodWithoutAPolicyIsObservedToo(t *testing.T) {
 	t.Parallel()
 	Each(t, func(t *testing.T, e Engine) {
-		var seen events
-		impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("away") }}
-		d, do := scriptedWith(activity.Options{Observers: []retrypolicy.Observer{seen.observe}})
+		var seen Events
+		impl := &Scripted{Body: func(context.Context, int, string) (string, error) { return "", errors.New("away") }}
+		d, do := ScriptedWith(activity.Options{Observers: []retrypolicy.Observer{seen.Observe}})
 		_, err := Run(t, e, d, do, impl, "")
 		require.ErrorContains(t, err, "away")
-		assert.Equal(t, []string{"Scripted.Do 1 failed: give up, retries spent (away)"}, seen.told())
+		assert.Equal(t, []string{"Scripted.Do 1 failed: give up, retries spent (away)"}, seen.Told())
 	})
 }

@@ -159,7 +159,7 @@ func TestReplayerHasTheInterceptorOnce(t *testing.T) {
 
 func TestWorkerIsOneOfTemporals(t *testing.T) {
 	t.Parallel()
-	var w sdkworker.Worker = worker.New(lazy(t), "q", worker.Options{})
+	var w sdkworker.Worker = worker.New(Lazy(t), "q", worker.Options{})
 	w.RegisterActivity(refund)
 	assert.Panics(t, func() { w.RegisterActivity(refund) }, "it has it already: the call went through")
 	for i := range reflect.TypeFor[worker.Worker]().NumField() {

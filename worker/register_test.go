@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/client"
 
 	"github.com/concurry-go/concurry/activity"
 	. "github.com/concurry-go/concurry/internal/enginetest"
@@ -16,29 +15,20 @@ import (
 	"github.com/concurry-go/concurry/worker"
 )
 
-// lazy is a client that never connects: what a refused worker would poll.
-func lazy(t *testing.T) client.Client {
-	t.Helper()
-	c, err := client.NewLazyClient(client.Options{HostPort: "127.0.0.1:1"})
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	return c
-}
-
 func TestStartRefusesIncompleteRegistrationsBeforePolling(t *testing.T) {
 	t.Parallel()
-	empty := activity.Define[*scripted]("Empty", activity.Options{CallTimeout: time.Minute})
-	untimed := activity.Define[*scripted]("Untimed", activity.Options{})
-	activity.Method(untimed, "Do", (*scripted).Do)
-	fine, _ := define(t, InPlace, retrypolicy.Policy{})
+	empty := activity.Define[*Scripted]("Empty", activity.Options{CallTimeout: time.Minute})
+	untimed := activity.Define[*Scripted]("Untimed", activity.Options{})
+	activity.Method(untimed, "Do", (*Scripted).Do)
+	fine, _ := Define(t, InPlace, retrypolicy.Policy{})
 
-	w := worker.New(lazy(t), "q", worker.Options{})
-	worker.Register(w, empty, &scripted{})
-	worker.Register(w, untimed, &scripted{})
+	w := worker.New(Lazy(t), "q", worker.Options{})
+	worker.Register(w, empty, &Scripted{})
+	worker.Register(w, untimed, &Scripted{})
 	worker.Register(w, fine, nil)
-	worker.Register(w, fine, &scripted{})
-	worker.Register(w, fine, &scripted{})
-	worker.Register[*scripted](w, nil, nil)
+	worker.Register(w, fine, &Scripted{})
+	worker.Register(w, fine, &Scripted{})
+	worker.Register[*Scripted](w, nil, nil)
 	for name, err := range map[string]error{"Start": w.Start(), "Run": w.Run(nil)} {
 		require.Error(t, err, name)
 		for _, want := range []string{

@@ -34,7 +34,7 @@ func TestAtMostAQuarterOfTheSlotsSleepsAndTheServerGetsTheRest(t *testing.T) {
 	var together sync.WaitGroup // as many as there are slots fail at the same moment
 	together.Add(slots)
 	var arrived int
-	impl := &scripted{body: func(ctx context.Context, _ int, in string) (string, error) {
+	impl := &Scripted{Body: func(ctx context.Context, _ int, in string) (string, error) {
 		mu.Lock()
 		failed, retried := awake[in]
 		if !retried {
@@ -58,7 +58,7 @@ func TestAtMostAQuarterOfTheSlotsSleepsAndTheServerGetsTheRest(t *testing.T) {
 		}
 		return in, nil
 	}}
-	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 1, Wait: 900 * time.Millisecond, Jitter: retrypolicy.NoJitter})
+	d, do := Define(t, InPlace, retrypolicy.Policy{NumRetries: 1, Wait: 900 * time.Millisecond, Jitter: retrypolicy.NoJitter})
 	w := worker.New(c, queue, worker.Options{MaxConcurrentActivityExecutionSize: slots, WorkerStopTimeout: time.Second})
 	worker.Register(w, d, impl)
 	require.NoError(t, w.Start())
@@ -66,14 +66,14 @@ func TestAtMostAQuarterOfTheSlotsSleepsAndTheServerGetsTheRest(t *testing.T) {
 
 	all := make([]*activity.Call[string], calls)
 	for i := range all {
-		all[i] = submit(t, c, do, queue, fmt.Sprint("call ", i))
+		all[i] = Submit(t, c, do, queue, fmt.Sprint("call ", i))
 	}
 	for i, call := range all {
 		out, err := call.Get(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, fmt.Sprint("call ", i), out)
 	}
-	assert.EqualValues(t, 2*calls, impl.started.Load())
+	assert.EqualValues(t, 2*calls, impl.Started.Load())
 	assert.Equal(t, calls, len(naps)+handedOver)
 	assert.GreaterOrEqual(t, handedOver, slots-1, "those who failed at the same moment as the one that sleeps")
 	require.NotEmpty(t, naps)
@@ -106,18 +106,18 @@ func TestServerAttemptHasRoomForTwoAttemptsWhateverNumRetries(t *testing.T) {
 		for _, retries := range []int{1, 5, 500} {
 			t.Run(fmt.Sprintf("%v,%v,%v/%d", tc.attempt, tc.inPlace, tc.call, retries), func(t *testing.T) {
 				t.Parallel()
-				impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+				impl := &Scripted{Body: func(ctx context.Context, _ int, _ string) (string, error) {
 					info := activity.GetInfo(ctx)
 					return fmt.Sprint(info.StartToCloseTimeout, info.ScheduleToCloseTimeout, info.HeartbeatTimeout), nil
 				}}
-				d := activity.Define[*scripted]("Scripted", activity.Options{
+				d := activity.Define[*Scripted]("Scripted", activity.Options{
 					Retry:          retrypolicy.Policy{NumRetries: retries, InPlace: tc.inPlace},
 					AttemptTimeout: tc.attempt, CallTimeout: tc.call,
 				})
-				do := activity.Method(d, "Do", (*scripted).Do)
+				do := activity.Method(d, "Do", (*Scripted).Do)
 				queue, c := Queue(t), Client(t)
 				Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
-				out, err := submit(t, c, do, queue, "").Get(t.Context())
+				out, err := Submit(t, c, do, queue, "").Get(t.Context())
 				require.NoError(t, err)
 				assert.Equal(t, fmt.Sprint(tc.want, tc.call, 10*time.Second), out)
 			})

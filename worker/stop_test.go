@@ -43,13 +43,13 @@ func TestStopIsTheSameOnBothSidesOfTheWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			queue, c := Queue(t), Client(t)
-			impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) { return "", body(ctx) }}
-			d, do := scriptedWith(activity.Options{Retry: atOnce()})
+			impl := &Scripted{Body: func(ctx context.Context, _ int, _ string) (string, error) { return "", body(ctx) }}
+			d, do := ScriptedWith(activity.Options{Retry: atOnce()})
 			_, err := do.Inline(impl).Call(t.Context(), "")
 			stop, _ := retrypolicy.StopOf(err)
 			require.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop, "in this process")
 			Start(t, c, queue, func(w *worker.Worker) { worker.Register(w, d, impl) })
-			_, err = submit(t, c, do, queue, "").Get(t.Context())
+			_, err = Submit(t, c, do, queue, "").Get(t.Context())
 			stop, _ = retrypolicy.StopOf(err)
 			assert.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop, "behind the wire: %.100v", err)
 			if name == "a panic" {
@@ -63,11 +63,11 @@ func TestStopIsTheSameOnBothSidesOfTheWire(t *testing.T) {
 
 func TestStopOfAMapIsFound(t *testing.T) {
 	t.Parallel()
-	for how, mapOver := range mappings() {
+	for how, mapOver := range Mappings() {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			impl := &scripted{body: func(context.Context, int, string) (string, error) { return "", errors.New("x") }}
-			d, do := scriptedWith(activity.Options{Retry: atOnce()})
+			impl := &Scripted{Body: func(context.Context, int, string) (string, error) { return "", errors.New("x") }}
+			d, do := ScriptedWith(activity.Options{Retry: atOnce()})
 			_, err := mapOver(t, d, do, impl, []string{"a"})
 			stop, _ := retrypolicy.StopOf(err)
 			assert.Equal(t, retrypolicy.StopMaxElapsed, stop.Stop, "%v", err)
@@ -89,16 +89,16 @@ func TestStopOfAnotherCallIsNotThisOnes(t *testing.T) {
 				return failures.FailureToError(failures.ErrorToFailure(temporal.NewApplicationErrorWithCause("x", "T", failure.OfStop(&retrypolicy.StopError{Stop: retrypolicy.StopBudget}, err))))
 			},
 		} {
-			impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+			impl := &Scripted{Body: func(ctx context.Context, _ int, _ string) (string, error) {
 				_, err := inner.Inline().Call(ctx, 1)
 				return "", wrap(err)
 			}}
-			d, do := define(t, e, retrypolicy.Policy{NumRetries: 1})
+			d, do := Define(t, e, retrypolicy.Policy{NumRetries: 1})
 			_, err := Run(t, e, d, do, impl, "")
 			require.Error(t, err)
 			stop, _ := retrypolicy.StopOf(err)
 			assert.Equal(t, retrypolicy.StopSpent, stop.Stop, "%s: this call has made all its retries: %v", name, err)
-			assert.EqualValues(t, 2, impl.started.Load())
+			assert.EqualValues(t, 2, impl.Started.Load())
 		}
 	})
 }

@@ -149,16 +149,16 @@ func TestRetryWithoutAWaitStaysAlsoWhereNoneMayWait(t *testing.T) {
 	t.Parallel()
 	queue, c := Queue(t), Client(t)
 	var serverAttempts []int32
-	impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+	impl := &Scripted{Body: func(ctx context.Context, _ int, _ string) (string, error) {
 		serverAttempts = append(serverAttempts, activity.GetInfo(ctx).Attempt)
 		return "", errDeclined
 	}}
-	d, do := scriptedWith(activity.Options{Retry: retrypolicy.Policy{NumRetries: 2, Wait: retrypolicy.NoWait}})
+	d, do := ScriptedWith(activity.Options{Retry: retrypolicy.Policy{NumRetries: 2, Wait: retrypolicy.NoWait}})
 	w := worker.New(c, queue, worker.Options{MaxConcurrentActivityExecutionSize: 1})
 	worker.Register(w, d, impl)
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
-	_, err := submit(t, c, do, queue, "").Get(t.Context())
+	_, err := Submit(t, c, do, queue, "").Get(t.Context())
 	require.ErrorContains(t, err, "declined")
 	assert.Equal(t, []int32{1, 1, 1}, serverAttempts)
 }
@@ -176,13 +176,13 @@ func TestActivitiesOfSessionsWaitInTheirOwnSlots(t *testing.T) {
 		NexusSlotSupplier: few.GetNexusSlotSupplier(), ActivitySlotSupplier: few.GetActivityTaskSlotSupplier(), SessionActivitySlotSupplier: many,
 	})
 	require.NoError(t, err)
-	impl := &scripted{body: func(ctx context.Context, _ int, _ string) (string, error) {
+	impl := &Scripted{Body: func(ctx context.Context, _ int, _ string) (string, error) {
 		if activity.AttemptNumber(ctx) == 1 {
 			return "", errDeclined
 		}
 		return fmt.Sprint("server attempt ", activity.GetInfo(ctx).Attempt), nil
 	}}
-	d, do := define(t, InPlace, retrypolicy.Policy{NumRetries: 1})
+	d, do := Define(t, InPlace, retrypolicy.Policy{NumRetries: 1})
 	w := worker.New(c, queue, worker.Options{EnableSessionWorker: true, Tuner: tuner})
 	worker.Register(w, d, impl)
 	flow := func(ctx workflow.Context) (outs []string, err error) {
