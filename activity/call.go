@@ -60,7 +60,7 @@ func (h Handle[In, Out]) Attach(ctx context.Context, c client.Client, id string)
 // standalone.
 func (c *Call[Out]) ID() string { return c.id }
 
-// RunID tells calls of one ID apart.
+// RunID returns what distinguishes calls with the same ID.
 func (c *Call[Out]) RunID() string { return c.runID }
 
 // Standalone reports whether the call is a standalone activity, or else that of
@@ -218,7 +218,7 @@ func endOf(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// isRequestError tells that a request ended, as opposed to the call.
+// isRequestError reports whether a request ended, as opposed to the call.
 func isRequestError(err error) bool {
 	_, canceled := errors.AsType[*serviceerror.Canceled](err)
 	_, late := errors.AsType[*serviceerror.DeadlineExceeded](err)

@@ -14,7 +14,7 @@ import (
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
-// Info is what Temporal tells about the running activity.
+// Info is what Temporal knows about the running activity.
 type Info = activity.Info
 
 // ErrResultPending is returned by a method whose result somebody else will
@@ -52,7 +52,7 @@ func GetClient(ctx context.Context) client.Client {
 	return activity.GetClient(ctx)
 }
 
-// RecordHeartbeat tells Temporal that the method is alive, and keeps details
+// RecordHeartbeat reports to Temporal that the method is alive, and keeps details
 // for later attempts. It ends the engine's automatic heartbeats for this
 // attempt. It does nothing in a call in this process.
 func RecordHeartbeat(ctx context.Context, details ...any) {

@@ -25,7 +25,7 @@ func failing[Out any](ctx workflow.Context, err error) Future[Out] {
 // around what the method returned; validation.As finds a
 // RetryValidationError. Around that of a call that no worker has taken up in time
 // is one that names the task queue. Of a call whose session has failed it is one
-// that errors.Is(err, workflow.ErrSessionFailed) tells; see InSession.
+// for which errors.Is(err, workflow.ErrSessionFailed) is true; see [InSession].
 func (f Future[Out]) Get(ctx workflow.Context) (Out, error) {
 	var out Out
 	err := f.future.Get(ctx, &out)

@@ -70,7 +70,7 @@ func (h Handle[In, Out]) ActivityType() string { return h.m.activityType }
 type plan struct {
 	*method
 	header *commonpb.Payload
-	// needsHeader tells that the call is another one without it.
+	// needsHeader is true if the call would be another one without it.
 	needsHeader bool
 	taskQueue   string
 }

@@ -39,7 +39,7 @@ type MapError struct {
 	Errors []error
 }
 
-// Error tells how many failed, and the first failure.
+// Error returns how many calls failed, and the first failure.
 func (e *MapError) Error() string {
 	failed, first := 0, -1
 	for i, err := range e.Errors {

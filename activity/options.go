@@ -59,8 +59,8 @@ type Options struct {
 	// RetryConfig they are an error.
 	NamedFilters map[string]retrypolicy.Filter
 
-	// Observers are told of every attempt that ends, on the worker, or in this
-	// process where the method runs in it.
+	// Observers are called after every attempt: on the worker, or in this process if
+	// the method runs in it.
 	Observers []retrypolicy.Observer
 
 	// Limits bound what the methods hold at one time, and take within a time:
@@ -81,9 +81,9 @@ type Options struct {
 	// workflows use their own queue if it is empty.
 	TaskQueue string
 
-	// JournalBytes bounds the refused results a call carries along from
-	// attempt to attempt; the oldest are dropped, and the number of those is
-	// told. Zero means 64 KiB; at most 512 KiB.
+	// JournalBytes bounds the refused results that a call carries along from attempt
+	// to attempt. The oldest are dropped, and counted in
+	// RetryValidationError.LeftOut. Zero means 64 KiB; the maximum is 512 KiB.
 	JournalBytes int
 }
 

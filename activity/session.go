@@ -50,10 +50,10 @@ type SessionOptions struct {
 // Errors: do's own; the session's, when there is no worker for it in time.
 //
 // A session fails with its worker, and when Timeout is over. Calls under way then
-// end, and later ones are not made. Future.Get and Map return an error for them
-// that names the method and says what has happened, and that
-// errors.Is(err, workflow.ErrSessionFailed) tells, and so does InSession when do
-// returns a cancellation that nobody has asked for. So a program goes on in
+// end, and later ones are not made. For these, Future.Get and Map return an error
+// that names the method and says what has happened; errors.Is(err,
+// workflow.ErrSessionFailed) is true for it. InSession returns such an error, too,
+// when do returns a cancellation that nobody has asked for. So a program goes on in
 // another session:
 //
 //	for {

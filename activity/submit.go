@@ -39,15 +39,14 @@ var (
 // The call is a standalone activity. On a server without those it is the
 // activity of one small workflow, of type concurry.Call and with the call's
 // ID, which every worker with concurry's plugin runs unless its workflows are
-// disabled. Which of the two is found out by the first Submit of a client, and
-// told by Call.Standalone. Results and errors are the same in both.
+// disabled. The first Submit of a client finds out which of the two the server can
+// do; Call.Standalone returns it. Results and errors are the same in both.
 //
-// A call that no worker takes up waits until its CallTimeout, in the fallback
-// up to 10 seconds longer, and without a CallTimeout for ever: a name of the task
-// queue that is misspelled is no error here. Look at Call.Describe: State is
-// CallWaiting, ServerAttempts 0, and TaskQueue where it waits. A worker that polls
-// the queue and does not know the method starts it again and again instead, and
-// LastFailure says so.
+// A call that no worker takes up waits until its CallTimeout (in a workflow up to 10
+// seconds longer), and without a CallTimeout for ever. A misspelled task queue is no
+// error here. Look at Call.Describe then: State is CallWaiting, ServerAttempts is 0,
+// and TaskQueue is where the call waits. A worker that polls the queue and does not
+// know the method starts the call again and again instead, and LastFailure says so.
 //
 // The client should have been made with concurry's plugin: without it the
 // numbers of the worker's definition count, not this program's, and numbers in

@@ -20,8 +20,7 @@ const (
 
 // Event is one attempt that has ended, and what was decided about it.
 type Event struct {
-	// Attempt is the attempt, with everything that filters and validators are
-	// told about it.
+	// Attempt is the attempt, as filters and validators get it.
 	Attempt
 	// Verdict is what became of the attempt.
 	Verdict Verdict
@@ -56,11 +55,11 @@ type Execution struct {
 	ServerAttempt int32
 }
 
-// Observer is told of every attempt that ends, once the decision about it is
-// made and before anything is waited for. ctx is the call's, in an activity
-// the activity's. It runs on the goroutine of the call, which waits for it;
-// calls run side by side, so it must be safe for concurrent use. One that
-// panics is logged, and changes nothing.
+// Observer is called after every attempt, once the decision about it is made and
+// before any wait. ctx is the call's context, in an activity the activity's. An
+// observer runs on the goroutine of the call, which waits for it. Calls run side by
+// side, so it must be safe for concurrent use. A panic in it is logged, and changes
+// nothing.
 //
 // A lost attempt is reported by the worker that discovers it. If that worker is lost
 // as well, the next one reports it again.

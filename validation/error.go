@@ -165,7 +165,7 @@ func As(err error, target **RetryValidationError) bool {
 }
 
 // decode also accepts an error of the right type whose details are not ours,
-// from another language or a lost detail, with what its message tells.
+// from another language or a lost detail, with what its message says.
 func decode(app chain.ApplicationError) (e *RetryValidationError) {
 	var stopped *retrypolicy.StopError
 	if stop, ok := retrypolicy.StopOf(app); ok {

@@ -66,8 +66,8 @@ type option func(h *engine) error
 
 func (o option) apply(h *engine) error { return o(h) }
 
-// Observe tells observers of every attempt that ends on the worker, of all
-// methods of definitions, and of activities in Policies.
+// Observe calls observers after every attempt on the worker, of all methods of
+// definitions, and of activities in [Policies].
 func Observe(observers ...retrypolicy.Observer) Option {
 	return option(func(h *engine) error {
 		for i, o := range observers {
