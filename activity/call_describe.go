@@ -18,23 +18,27 @@ import (
 type CallState string
 
 const (
-	// CallWaiting is for a worker, or between two server attempts.
+	// CallWaiting means that the call waits for a worker, or for its next server
+	// attempt.
 	CallWaiting CallState = "waiting"
-	// CallRunning is on a worker, which may be sleeping between attempts.
+	// CallRunning means that a worker has the call; it may be waiting there for the
+	// next attempt.
 	CallRunning CallState = "running"
-	// CallCanceling was asked to end, and has not yet.
+	// CallCanceling means that the call was asked to end and has not ended yet.
 	CallCanceling CallState = "canceling"
-	// CallPaused was stopped by an operator, who can let it go on.
+	// CallPaused means that an operator has stopped the call, and can let it go on.
 	CallPaused CallState = "paused"
-	// CallCompleted has a result.
+	// CallCompleted means that the call has a result.
 	CallCompleted CallState = "completed"
-	// CallFailed ended with an error of the method, or a refused result.
+	// CallFailed means that the call ended with an error of the method, or with a
+	// refused result.
 	CallFailed CallState = "failed"
-	// CallCanceled ended because it was asked to.
+	// CallCanceled means that the call ended because it was asked to.
 	CallCanceled CallState = "canceled"
-	// CallTerminated was ended by an operator.
+	// CallTerminated means that an operator ended the call.
 	CallTerminated CallState = "terminated"
-	// CallTimedOut ran out of CallTimeout, or of server attempts that did.
+	// CallTimedOut means that CallTimeout passed, or that the last server attempt
+	// timed out and the server makes no other.
 	CallTimedOut CallState = "timed out"
 )
 

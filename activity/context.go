@@ -17,8 +17,9 @@ import (
 // Info is what Temporal knows about the running activity.
 type Info = activity.Info
 
-// ErrResultPending is returned by a method whose result somebody else will
-// report. The engine passes it through; nothing is judged or retried.
+// ErrResultPending is returned by a method whose result somebody else will report.
+// The attempt then goes on until [Handle.Complete] or [Handle.Fail], which are judged
+// as a return of the method would be, or until its time is over.
 var ErrResultPending = activity.ErrResultPending //nolint:gochecknoglobals // Temporal compares it by identity
 
 // IsActivity reports whether ctx is that of an activity on a worker or in a test

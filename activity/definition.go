@@ -14,9 +14,10 @@ import (
 	"github.com/concurry-go/concurry/limits"
 )
 
-// Definition is a named worker type with its options. S is what methods are
-// called on: a pointer to a struct, or an interface that callers know and
-// workers implement. Shared by callers and workers, safe for concurrent use.
+// Definition is a named Go type with the options that all its methods share. S is
+// what methods are called on: a pointer to a struct, or an interface that callers
+// know and workers implement. Callers and workers share it. It is safe for concurrent
+// use.
 type Definition[S any] struct {
 	d *definition
 }
@@ -39,7 +40,7 @@ type method struct {
 	function func(impl any) any
 }
 
-// Define declares a worker type. It panics where NewDefinition returns an
+// Define declares a definition. It panics where NewDefinition returns an
 // error, which suits package variables.
 func Define[S any](name string, options Options) *Definition[S] {
 	d, err := NewDefinition[S](name, options)
@@ -49,7 +50,7 @@ func Define[S any](name string, options Options) *Definition[S] {
 	return d
 }
 
-// NewDefinition declares a worker type: for options read from configuration.
+// NewDefinition declares a definition whose options are read from configuration.
 // The error names every field that is wrong.
 func NewDefinition[S any](name string, options Options) (*Definition[S], error) {
 	if err := checkName("definition name", name); err != nil {

@@ -1,6 +1,6 @@
-// Package activity declares workers: types whose methods run as Temporal
-// activities under a policy, and the typed handles through which workflows and
-// programs call them.
+// Package activity declares Go types whose methods run as Temporal activities under a
+// retry policy, and makes the typed handles with which workflows and programs call
+// those methods. Package worker runs them.
 //
 //	type LLM struct{ client *http.Client }
 //

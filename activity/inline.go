@@ -32,10 +32,11 @@ type Inline[In, Out any] struct {
 	open    func(d *limits.Declaration) (limits.Sets, error) // nil for the sets of this process
 }
 
-// Clock is time and chance of calls in this process, for tests. Zero fields
-// mean the real ones. Declared limits, and not a set of the program's own, are
-// the clock's: calls on one Clock share them, as they do on a worker. Its fields
-// are set before it is used; then it is safe for concurrent use.
+// Clock replaces the time and the source of jitter of in-process calls, for tests. A
+// nil field means the real one. Calls with the same Clock share one set for each
+// limits.Declaration, as calls on one worker do. A set that the program made itself
+// keeps its own clock. Set the fields before first use; after that a Clock is safe
+// for concurrent use.
 type Clock struct {
 	// Now is the time.
 	Now func() time.Time

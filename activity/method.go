@@ -281,7 +281,7 @@ func (m *method) startToClose() time.Duration {
 	}
 	timeout := retry.StartToClose(&m.options.Retry, m.options.AttemptTimeout, m.options.CallTimeout)
 	if m.spec.Limits.Source != nil && timeout != m.options.CallTimeout { // a wait for limits in place
-		timeout += m.options.Retry.InPlaceWait()
+		timeout += retry.InPlaceWait(&m.options.Retry)
 		if m.options.CallTimeout > 0 {
 			timeout = min(timeout, m.options.CallTimeout)
 		}

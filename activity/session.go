@@ -23,8 +23,8 @@ const (
 	DefaultSessionCreationTimeout = time.Minute
 )
 
-// SessionOptions are those of a session; see InSession. Negative durations are an
-// error of it.
+// SessionOptions are the options of [InSession], which returns an error if a duration
+// is negative.
 type SessionOptions struct {
 	// TaskQueue is where the workers are, one of which gets the session. Empty
 	// means the queue of ctx's activity options, or else the workflow's.
@@ -49,12 +49,11 @@ type SessionOptions struct {
 //
 // Errors: do's own; the session's, when there is no worker for it in time.
 //
-// A session fails with its worker, and when Timeout is over. Calls under way then
-// end, and later ones are not made. For these, Future.Get and Map return an error
-// that names the method and says what has happened; errors.Is(err,
-// workflow.ErrSessionFailed) is true for it. InSession returns such an error, too,
-// when do returns a cancellation that nobody has asked for. So a program goes on in
-// another session:
+// A session fails when its worker stops or dies, or when Timeout has passed. Running
+// calls then end, and no further calls are made. For these calls Future.Get and Map
+// return an error that names the method and the reason, and for which errors.Is(err,
+// workflow.ErrSessionFailed) is true. InSession returns such an error too, if do
+// returns a cancellation that nobody requested. To go on in another session:
 //
 //	for {
 //		err := activity.InSession(ctx, activity.SessionOptions{}, render)

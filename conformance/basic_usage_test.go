@@ -121,7 +121,7 @@ func TestRetryParameters(t *testing.T) {
 	})
 	row(t, "retry_wait: 1.0 second by default", "`Policy.Wait`", func(t *testing.T) {
 		p := retrypolicy.Policy{}
-		assert.Equal(t, time.Second, p.BaseWait())
+		assert.Equal(t, time.Second, p.Ceiling(1))
 		assert.Equal(t, time.Second, retrypolicy.DefaultWait)
 	})
 	row(t, "retry_jitter: on by default; a number from 0 to 1", "`Policy.Jitter`, `Config.RetryJitter`", func(t *testing.T) {

@@ -36,7 +36,7 @@ func (c Clock) sleep(d time.Duration, wake ...<-chan struct{}) {
 
 // NewWithClock returns a set like [New], with another clock, for tests.
 func NewWithClock(clock Clock, limits ...Limit) (*Set, error) {
-	if err := Check(limits...); err != nil {
+	if err := checkAll(limits...); err != nil {
 		return nil, err
 	}
 	return newSet(clock, limits), nil

@@ -99,4 +99,4 @@ func (d *Declaration) InProcess() (Sets, error) {
 }
 
 // Check returns nil, or every mistake in the limits, each a *[FieldError].
-func (d *Declaration) Check() error { return Check(d.limits...) }
+func (d *Declaration) Check() error { return checkAll(d.limits...) }

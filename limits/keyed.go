@@ -35,7 +35,7 @@ type Keyed struct {
 // NewKeyed returns sets of limits for keys, or every mistake in the limits, each a
 // *[FieldError].
 func NewKeyed(limits ...Limit) (*Keyed, error) {
-	if err := Check(limits...); err != nil {
+	if err := checkAll(limits...); err != nil {
 		return nil, err
 	}
 	return newKeyed(Clock{}, limits), nil

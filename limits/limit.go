@@ -143,9 +143,9 @@ func (l Limit) EachAttempt() Limit {
 // that shows users what is wrong needs to know one.
 type FieldError = retrypolicy.FieldError
 
-// Check returns nil if the limits can make one set, or else every mistake, each a
+// checkAll returns nil if the limits can make one set, or else every mistake, each a
 // *[FieldError].
-func Check(limits ...Limit) error {
+func checkAll(limits ...Limit) error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, l := range limits {

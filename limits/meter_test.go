@@ -37,7 +37,7 @@ func TestMetersAreTheAlgorithms(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
 				l := rates(a).Draw(t, "limit")
-				require.NoError(t, Check(l))
+				require.NoError(t, checkAll(l))
 				meter, model := newMeter(&l, 0), modelOf(&l)
 				type lease struct {
 					amount
@@ -147,7 +147,7 @@ func TestHugeNumbersDoNotOverflow(t *testing.T) {
 		for _, l := range []Limit{
 			Rate("r", 1, MaxWindow).By(a), Rate("r", MaxCapacity, 1).By(a), Rate("r", MaxCapacity, MaxWindow).By(a),
 		} {
-			require.NoError(t, Check(l))
+			require.NoError(t, checkAll(l))
 			m := newMeter(&l, 0)
 			now := int64(MaxWindow)
 			a := &amount{}

@@ -78,7 +78,7 @@ func (b *bound) charged() meter {
 
 // New returns a set of limits, or every mistake in them, each a *[FieldError].
 func New(limits ...Limit) (*Set, error) {
-	if err := Check(limits...); err != nil {
+	if err := checkAll(limits...); err != nil {
 		return nil, err
 	}
 	return newSet(Clock{}, limits), nil

@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// Unlimited returns a set that has every key and no limit, for code that
-// acquires where nothing is to be bounded, as in tests and tools:
+// Unlimited returns a set that accepts every limit's name and bounds nothing, for code
+// that acquires units where nothing is to be limited, as in tests and tools:
 //
 //	ctx, release := limits.With(ctx, limits.Unlimited())
 //	defer release()
 //
-// Every request is granted at once, also one without units, as a set with a call
-// limit does; units below 1 are an error here too. Its leases are used as
-// others are: Units are those that were acquired or last said to be used.
+// Every request is granted at once, including one without units. Amounts below 1 are
+// an error, as in other sets. [Lease.Units] returns what was acquired, or what
+// [Lease.Use] reported last.
 func Unlimited() *Set {
 	s := newSet(Clock{}, nil)
 	s.unlimited = true

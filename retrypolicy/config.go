@@ -10,11 +10,10 @@ import (
 	"time"
 )
 
-// Config is the part of a policy that configuration files hold, with the keys
-// of concurry. Fields that are nil, and an empty RetryAlgorithm, are keys that are
-// absent, which change nothing. A list that is empty and not nil is one that stands
-// there: for a method in Configs, instead of that of AllMethods. Times are seconds,
-// as they are there.
+// Config is the part of a policy that a configuration file can set, with concurry's
+// keys. A nil field, or an empty RetryAlgorithm, means that the key is absent and
+// nothing changes. An empty list that is not nil is present: in a [Configs] it
+// replaces the list of AllMethods for that method. Times are in seconds.
 //
 // It reads JSON and YAML (with any of Go's YAML libraries) by itself, refusing
 // keys it does not know, and ConfigFromEnv reads environment variables; what

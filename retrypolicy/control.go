@@ -32,9 +32,10 @@ func After(err error, delay time.Duration) error {
 	return &marks.AfterError{Err: err, Delay: max(delay, 0)}
 }
 
-// IsPermanent reports whether err carries the mark of Permanent, or is (or
-// wraps) a Temporal application error that is non-retryable. The end of another
-// call that the method made carries neither, however that call ended.
+// IsPermanent reports whether err carries the mark of [Permanent], or is (or wraps) a
+// Temporal application error that is non-retryable. If the method called another
+// method of this package's and err wraps that call's error, what is inside of it is
+// ignored. The engine asks it; so can a loop of your own.
 func IsPermanent(err error) bool {
 	permanent, decided := false, false
 	walkCall(err, func(err error) chain.Step {
@@ -68,11 +69,12 @@ func walkCall(err error, visit func(error) chain.Step) {
 	})
 }
 
-// DelayOf returns the delay err asks for: the one of After, the NextRetryDelay
-// of a Temporal application error, or what the RetryAfter method of an error in
-// the chain returns, where that is above zero; at most MaxDuration. ok reports
-// whether it does. What the end of another call that the method made has asked
-// for does not count, but for RetryAfter methods.
+// DelayOf returns the delay that err asks for, at most MaxDuration, and whether it
+// asks for one. It looks for, in this order: the delay of [After]; the NextRetryDelay
+// of the first Temporal application error; the result, if above zero, of the first
+// RetryAfter method in the chain. If the method called another method under a policy
+// and err wraps that call's error, marks and application errors inside of it are
+// ignored; RetryAfter methods are not.
 func DelayOf(err error) (delay time.Duration, ok bool) {
 	var told, app, header time.Duration = -1, -1, -1
 	walkCall(err, func(err error) chain.Step {

@@ -168,8 +168,8 @@ func (p *Policy) Attempts() int {
 	return attempts
 }
 
-// BaseWait returns Wait with its default applied; 0 for NoWait.
-func (p *Policy) BaseWait() time.Duration {
+// baseWait returns Wait with its default applied; 0 for NoWait.
+func (p *Policy) baseWait() time.Duration {
 	switch p.Wait {
 	case 0:
 		return DefaultWait
@@ -180,23 +180,10 @@ func (p *Policy) BaseWait() time.Duration {
 	}
 }
 
-// InPlaceWait returns InPlace with its default applied; 0 when every wait is the
-// server's.
-func (p *Policy) InPlaceWait() time.Duration {
-	switch {
-	case p.InPlace == 0:
-		return DefaultInPlace
-	case p.InPlace < 0:
-		return 0
-	default:
-		return min(p.InPlace, MaxDuration)
-	}
-}
-
 // Ceiling returns how long the wait after failed attempt n (from 1) is at most,
 // before jitter: the backoff's value, between 0 and MaxWait.
 func (p *Policy) Ceiling(n int) time.Duration {
-	base := p.BaseWait()
+	base := p.baseWait()
 	if base == 0 {
 		return 0
 	}

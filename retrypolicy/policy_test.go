@@ -21,8 +21,7 @@ func TestZeroPolicyIsValidAndMeansOneAttempt(t *testing.T) {
 	var p retrypolicy.Policy
 	require.NoError(t, p.Check())
 	assert.Equal(t, 1, p.Attempts())
-	assert.Equal(t, time.Second, p.BaseWait())
-	assert.Equal(t, time.Second, p.InPlaceWait())
+	assert.Equal(t, time.Second, retry.InPlaceWait(&p))
 	assert.Equal(t, time.Second, p.Ceiling(1))
 	yes, problem := retry.Wanted(&p, io.EOF, retrypolicy.Attempt{})
 	assert.True(t, yes, "every error is retried")
@@ -113,7 +112,7 @@ func TestInPlaceWaitAppliesItsDefault(t *testing.T) {
 		0: retrypolicy.DefaultInPlace, -1: 0, math.MinInt64: 0, 1: 1, time.Hour: time.Hour, math.MaxInt64: retrypolicy.MaxDuration,
 	} {
 		p := retrypolicy.Policy{InPlace: in}
-		assert.Equal(t, want, p.InPlaceWait(), "%d", in)
+		assert.Equal(t, want, retry.InPlaceWait(&p), "%d", in)
 	}
 }
 

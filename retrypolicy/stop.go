@@ -24,8 +24,8 @@ const (
 	// StopPermanent: the error is one of Permanent, or a Temporal application
 	// error that is non-retryable.
 	StopPermanent Stop = "permanent"
-	// StopCallTimeout: the wait does not fit into what is left of the call's
-	// timeout.
+	// StopCallTimeout: the next wait does not fit into what is left of the call's
+	// timeout, or the timeout ended the last attempt.
 	StopCallTimeout Stop = "call timeout"
 	// StopMaxElapsed: the wait does not fit into Policy.MaxElapsed.
 	StopMaxElapsed Stop = "maximum elapsed time"
@@ -42,13 +42,13 @@ const (
 )
 
 // Error returns s as a text. A Stop is an error so that errors.Is finds it in the
-// end of a call in this process, as errors.Is(err, retrypolicy.StopBudget); behind
-// the wire [StopOf] does.
+// end of a call in this process, as errors.Is(err, retrypolicy.StopBudget). In errors
+// that came through Temporal, [StopOf] finds it.
 func (s Stop) Error() string { return string(s) }
 
 // IsLost reports whether err is the end of a call whose last attempt left no
-// outcome: its worker was shut down, killed or cut off. It works on both sides of
-// the wire.
+// outcome: its worker was shut down, killed or cut off. It works on errors of
+// in-process calls and on errors that came through Temporal.
 func IsLost(err error) bool { return chain.Application(err, marks.LostType) != nil }
 
 // StopError is the end of a call that its policy governed: why there was no
@@ -66,9 +66,9 @@ type StopError struct {
 	Err    error
 }
 
-// Error returns the last error's text; with a Detail also why it was not
-// retried. Behind the wire, where nobody sees more than a text, the error of the
-// call says so in any case.
+// Error returns the last error's text; with a Detail also why it was not retried.
+// The error of a call through Temporal says why in any case, since many see its text
+// alone.
 func (e *StopError) Error() string {
 	switch {
 	case e.Err == nil:
@@ -104,13 +104,12 @@ func (e *StopError) Is(target error) bool {
 // Unwrap returns the last error.
 func (e *StopError) Unwrap() error { return e.Err }
 
-// StopOf returns why the call that err is from ended, and after how many attempts,
-// on both sides of the wire: in this process, in a workflow and in a client. ok is
-// false for calls that were canceled, or that no policy governed, and for a method's
-// own error that is another call's.
-//
-// Of joined errors, such as those of a map, it returns the first. Behind the wire
-// the result has no Err.
+// StopOf returns why the call that ended with err made no further attempt, and how
+// many it made. It works on errors of in-process calls and on errors that came
+// through Temporal; from those the result has no Err. ok is false if no policy
+// governed the call, if a canceled call ended with nothing but its cancellation, and
+// if only another call, made by the method, left a reason. For joined errors, as of a
+// map, it returns the first.
 func StopOf(err error) (stop StopError, ok bool) {
 	if e := findStop(err); e != nil {
 		return *e, true
@@ -212,7 +211,7 @@ func explained(text string) *StopError {
 	}
 	stop, detail, _ := strings.Cut(why, ": ")
 	switch e.Stop, e.Detail = Stop(stop), detail; e.Stop {
-	case StopSpent, StopCase, StopFiltered, StopPermanent, StopCallTimeout, StopMaxElapsed, StopBudget, StopLimits, StopCaller:
+	case StopSpent, StopCase, StopFiltered, StopPermanent, StopCallTimeout, StopMaxElapsed, StopBudget, StopLimits, StopCanceled, StopCaller:
 		return e
 	default:
 		return nil

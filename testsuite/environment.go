@@ -23,13 +23,14 @@ import (
 // time, and workflow timers fire in between as they would on a server. Those of
 // local activities are skipped, and the clock does not move.
 //
-// So do waits for limits: for a rate a call waits exactly until there is room, for a
-// resource up to a sixteenth longer than it takes, or 16 seconds. A Set, Keyed or
-// Pool of the program's own is on the environment's clock from the first call that
-// needs it until the test ends, and what was taken before counts; one that was made
-// with limits.NewWithClock keeps its clock. In that time it is nobody else's: where
-// two environments share one at once, calls in the second wait in place, without
-// any of their environment's time, and move the clock of the set.
+// Waits for limits follow the environment's clock too. A call waits for a rate exactly
+// until it has room. A call that waits for a resource looks again from time to time,
+// so it may wait a sixteenth longer than needed, at most 16 seconds longer. A Set,
+// Keyed or Pool of the program is moved to the environment's clock by the first call
+// that needs it and stays there until the test ends; units taken before still count.
+// A set made by limits.NewWithClock keeps its clock. Do not share a set between
+// parallel environments: only one of them can have it, and calls in the other wait
+// without moving their environment's clock.
 //
 // Mocks of activities: function mocks run under the method's policy; Temporal's
 // value mocks bypass every interceptor, and so the policy.

@@ -50,8 +50,9 @@ func configureClient(_ context.Context, o client.PluginConfigureClientOptions) e
 // of the deploy that brings the policies.
 //
 // Without it the policy counts one attempt for an activity that comes to the
-// worker again and left no journal, since the first server attempt of a governed
-// one may have been lost; none where the server knows that it was answered.
+// worker again and left no journal, since the first server attempt of a governed one
+// may have been lost. It counts none if the server says that the worker did not know
+// the activity or could not read its arguments.
 func AdoptBefore(t time.Time) Option {
 	return option(func(h *engine) error {
 		if t.IsZero() {

@@ -39,7 +39,7 @@ type execution struct {
 	lease     limits.Lease        // of the running attempt
 	endLimits func()              // releases what the running body has acquired itself
 
-	place, call time.Time // see Room
+	place, call time.Time // see engine.Bounds
 	opened      time.Time // when the execution began
 
 	first attemptContext // the context of the first attempt here

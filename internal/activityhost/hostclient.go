@@ -17,7 +17,7 @@ type HostClient struct {
 	DefaultHeartbeatThrottle, MaxHeartbeatThrottle time.Duration
 	// AdoptBefore is from when on activities are governed from their first server
 	// attempt on: those scheduled before, and without a journal, get their whole
-	// budget from now on. The zero time is always.
+	// budget from now on. The zero time means that all always were.
 	AdoptBefore time.Time
 
 	blobLimit atomic.Int64 // of heartbeat details, as far as the server was asked

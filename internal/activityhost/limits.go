@@ -10,6 +10,7 @@ import (
 	"github.com/concurry-go/concurry/internal/engine"
 	"github.com/concurry-go/concurry/internal/failure"
 	"github.com/concurry-go/concurry/internal/limitengine"
+	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/internal/slots"
 	"github.com/concurry-go/concurry/limits"
 	"github.com/concurry-go/concurry/retrypolicy"
@@ -132,7 +133,7 @@ func (e *execution) longest(ctx context.Context, stays bool) (bound time.Duratio
 	if !e.place.IsZero() {
 		place = max(e.place.Sub(now), 1)
 	}
-	bound = e.spec.Retry.InPlaceWait()
+	bound = retry.InPlaceWait(&e.spec.Retry)
 	if !e.call.IsZero() {
 		if call := max(e.call.Sub(now), 1); call <= bound+limitBackoff { // the server could not bring it back in time
 			return min(call, place), engine.ErrCallEnds

@@ -46,15 +46,16 @@ type Decision struct {
 
 // Bounds is what the driver can offer for another attempt.
 type Bounds struct {
-	// Place is until when a further attempt may run here; zero is no bound.
+	// HereUntil is until when a further attempt may run here; zero is no bound.
 	// It is what is left of the server attempt.
 	HereUntil time.Time
-	// Call is until when the call may go on at all; zero is no bound.
+	// CallUntil is until when the call may go on at all; zero is no bound.
 	CallUntil time.Time
-	// Here is false when nothing more may run here, since the worker is
-	// stopping, and Full when nothing more may wait here: too many do already.
+	// RunsHere is false when nothing more may run here, since the worker is
+	// stopping. NoWaits is true when nothing more may wait here, since too many
+	// do already.
 	RunsHere, NoWaits bool
-	// Server is false where no server can take over a wait.
+	// ServerWaits is false where no server can take over a wait.
 	ServerWaits bool
 	// Allows reports whether the caller's own retry policy lets the server make
 	// another attempt after a cause; nil is yes.
@@ -119,7 +120,7 @@ func (s *Spec) next(j *Journal, cause error, a retrypolicy.Attempt, c *Clock, ro
 	default:
 		delay = s.Retry.Delay(j.Started-j.caseRetries(), c.Random)
 	}
-	inPlace := room.RunsHere && delay <= s.Retry.InPlaceWait() && (delay == 0 || !room.NoWaits)
+	inPlace := room.RunsHere && delay <= retry.InPlaceWait(&s.Retry) && (delay == 0 || !room.NoWaits)
 	if s.Retry.MaxElapsed > 0 {
 		if elapsed := a.Elapsed(); delay > s.Retry.MaxElapsed-elapsed {
 			return s.End(j, d, retrypolicy.StopMaxElapsed, misfit(delay, told, s.Retry.MaxElapsed-elapsed, "MaxElapsed"))

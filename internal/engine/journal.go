@@ -24,7 +24,7 @@ type Journal struct {
 	// Cases counts the retries that each of the policy's cases was granted;
 	// nil for none.
 	Cases []int
-	// Outcomes are the ended attempts, in order, at most maxOutcomes.
+	// Outcomes are the ended attempts, in order, at most MaxOutcomes.
 	Outcomes []retrypolicy.Outcome
 	// LeftOut counts the outcomes dropped at the front.
 	LeftOut int
@@ -46,7 +46,7 @@ type Journal struct {
 	// ErrResultPending: somebody else reports how it ends.
 	Pending bool
 
-	// found is how many outcomes, the last ones, Opened has added.
+	// Found is how many outcomes, the last ones, Opened has added.
 	Found int
 }
 
@@ -85,7 +85,7 @@ func (j *Journal) Begin() int {
 	return j.Started
 }
 
-// TakeBack undoes begin: the body was not started.
+// TakeBack undoes Begin: the body was not started.
 func (j *Journal) TakeBack() {
 	j.Started--
 	j.Running = 0

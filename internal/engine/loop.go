@@ -39,8 +39,9 @@ type Loop[In, Out any] struct {
 	Pack func(In) []any
 	// Body runs one attempt; it does not panic.
 	Body func(context.Context, In) (Out, error)
-	// Apart runs attempts on goroutines of their own, so that one that ends its
-	// goroutine is one that failed. Without, it ends the caller's.
+	// OwnGoroutine runs each attempt on its own goroutine, so that runtime.Goexit
+	// in a body (t.FailNow, for example) fails the attempt instead of ending the
+	// caller's goroutine.
 	OwnGoroutine bool
 	// Open finds the sets of declared limits; nil for those of this process.
 	Open func(d *limits.Declaration) (limits.Sets, error)

@@ -204,7 +204,7 @@ func Refusal(err error, rve *validation.RetryValidationError, stopped *retrypoli
 // they keep between retries.
 func HandBack(err error, delay time.Duration) error { return HandBackWith(err, nil, delay) }
 
-// HandBackWith is handBack of a call that ends with the failure, and with why,
+// HandBackWith is HandBack of a call that ends with the failure, and with why,
 // should the server find that there is no time to go on.
 func HandBackWith(err error, why *retrypolicy.StopError, delay time.Duration) error {
 	err = marks.Unmark(err)

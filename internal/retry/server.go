@@ -52,9 +52,22 @@ func StartToClose(p *retrypolicy.Policy, attemptTimeout, callTimeout time.Durati
 	if attemptTimeout <= 0 {
 		return callTimeout
 	}
-	timeout := 2*attemptTimeout + p.InPlaceWait() + margin
+	timeout := 2*attemptTimeout + InPlaceWait(p) + margin
 	if callTimeout > 0 {
 		timeout = min(timeout, callTimeout)
 	}
 	return timeout
+}
+
+// InPlaceWait returns p.InPlace with its default applied; 0 when every wait is the
+// server's.
+func InPlaceWait(p *retrypolicy.Policy) time.Duration {
+	switch {
+	case p.InPlace == 0:
+		return retrypolicy.DefaultInPlace
+	case p.InPlace < 0:
+		return 0
+	default:
+		return min(p.InPlace, retrypolicy.MaxDuration)
+	}
 }
