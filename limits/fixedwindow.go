@@ -112,3 +112,7 @@ func (w *fixedWindow) clone() meter {
 }
 
 func (w *fixedWindow) renew(now int64) { w.origin, w.index, w.count = now, 0, 0 }
+
+func newFixedWindow(l *Limit, now int64) meter {
+	return &fixedWindow{window: int64(l.Window), origin: now, capacity: int64(l.Capacity)}
+}

@@ -27,7 +27,7 @@ const mostPerIdleKey = 200
 //
 //nolint:paralleltest // as said
 func TestIdleKeysCostLittle(t *testing.T) {
-	for _, a := range algorithms {
+	for _, a := range algorithms() {
 		perIdleKey(t, string(a), 1, Rate("r", 1000, time.Hour).By(a))
 		perIdleKey(t, string(a)+" beside others", 1, Resource("c", 8), Rate("r", 1000, time.Hour).By(a), Rate("other", 1000, time.Hour))
 	}
@@ -89,7 +89,7 @@ func TestFrozenKeysAreTheSame(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		all := []Limit{Resource("c", 3)}
-		algorithm := rapid.SampledFrom(algorithms).Draw(t, "algorithm") // of all, so that the windows of one do not keep those of others
+		algorithm := rapid.SampledFrom(algorithms()).Draw(t, "algorithm") // of all, so that the windows of one do not keep those of others
 		for i := range rapid.IntRange(1, 3).Draw(t, "rates") {
 			l := rates(algorithm).Draw(t, "limit")
 			l.Name = fmt.Sprint("r", i)

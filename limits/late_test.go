@@ -17,7 +17,7 @@ import (
 // is used under a bound, and is not given back.
 func TestWhatWasTakenWithoutBoundIsNotGivenBack(t *testing.T) {
 	t.Parallel()
-	for _, a := range algorithms {
+	for _, a := range algorithms() {
 		for name, end := range map[string]func(l Lease){
 			"undo":     Lease.Undo,
 			"use none": func(l Lease) { _ = l.Use(Units{"tokens": 0}) },
@@ -49,7 +49,7 @@ func (s *Set) room() int {
 
 func TestUseUnderABoundOfWhatWasTakenWithoutCounts(t *testing.T) {
 	t.Parallel()
-	for _, a := range algorithms {
+	for _, a := range algorithms() {
 		s := MustNew(Rate("tokens", math.Inf(1), time.Hour).By(a))
 		old, err := s.TryAcquire(Units{"tokens": 7})
 		require.NoError(t, err)
@@ -250,7 +250,7 @@ func TestKeysAreForgottenByTheClockOfTheirSets(t *testing.T) {
 
 func TestUndoGivesBackWhatWasUsedBeyond(t *testing.T) {
 	t.Parallel()
-	for _, a := range algorithms {
+	for _, a := range algorithms() {
 		synctest.Test(t, func(t *testing.T) {
 			s := MustNew(Rate("r", 10, time.Second).By(a))
 			lease, err := s.TryAcquire(Units{"r": 5})

@@ -18,3 +18,5 @@ func (b *leakyBucket) when(now, _ int64) int64 {
 	}
 	return max(b.downTo(wide{}), now)
 }
+
+func newLeakyBucket(l *Limit, _ int64) meter { return &leakyBucket{drainOf(l)} }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -25,45 +24,6 @@ const (
 	KindRate Kind = "rate"
 	// KindCalls is a rate of which every acquisition takes one unit by itself.
 	KindCalls Kind = "calls"
-)
-
-// Algorithm says how a rate is measured, and so what it promises. The zero value means
-// [AlgorithmSlidingWindow].
-//
-// A promise is about what was used in the end. What [Lease.Use] or [Lease.Undo] gave back
-// does not count. What was used beyond an acquisition counts from the call of Use that
-// reported it; it can exceed the rate for the moment, and later acquisitions wait until
-// that is made up for. So the promise holds for every stretch of time that ends with an
-// acquisition.
-//
-// If a stretch of time contains a [Set.Resize], the Capacity of a window and the Burst
-// are those in force at its last acquisition, and Capacity·t/Window is what the rates in
-// force during that time let through. A stretch in which the capacity was infinite has no
-// bound.
-type Algorithm string
-
-const (
-	// AlgorithmSlidingWindow is the default. It admits at most Capacity units in every
-	// stretch of time as long as Window, and remembers every acquisition of the last
-	// Window.
-	AlgorithmSlidingWindow Algorithm = "sliding_window"
-	// AlgorithmFixedWindow admits at most Capacity units in each window. The first
-	// window begins when the set is made, or when a key of a Keyed is first used, and
-	// the next when it ends. A stretch as long as Window that lies in two windows can
-	// have twice as many units. Units beyond the capacity at a window's end count in the
-	// next.
-	AlgorithmFixedWindow Algorithm = "fixed_window"
-	// AlgorithmTokenBucket takes a token out of a bucket for each unit. The bucket has
-	// Burst tokens at first, which is the most it can have, and gets Capacity new ones
-	// per Window. In any time t it admits at most Burst + Capacity·t/Window units.
-	AlgorithmTokenBucket Algorithm = "token_bucket"
-	// AlgorithmGCRA is the generic cell rate algorithm (ITU-T I.371), with a tolerance
-	// of Burst units. It admits the same as the token bucket, to the nanosecond.
-	AlgorithmGCRA Algorithm = "gcra"
-	// AlgorithmLeakyBucket admits units one after another, Window/Capacity apart, without
-	// bursts. A request of n units is admitted at once when the bucket is empty, and the
-	// next one waits n times Window/Capacity.
-	AlgorithmLeakyBucket Algorithm = "leaky_bucket"
 )
 
 const (
@@ -183,16 +143,15 @@ func (l *Limit) check() (errs []error) {
 		if l.Window <= 0 || l.Window > MaxWindow {
 			bad("Window", l.Window, fmt.Sprintf("must be above 0 and at most %v", MaxWindow))
 		}
-		known := []Algorithm{"", AlgorithmSlidingWindow, AlgorithmFixedWindow, AlgorithmTokenBucket, AlgorithmLeakyBucket, AlgorithmGCRA}
-		if !slices.Contains(known, l.Algorithm) {
-			bad("Algorithm", string(l.Algorithm), "must be one of "+join(known[1:])+", or empty for the first")
+		if l.way() == nil {
+			bad("Algorithm", string(l.Algorithm), "must be one of "+join(algorithms())+", or empty for the first")
 		}
 	default:
 		bad("Kind", string(l.Kind), "must be resource, rate or calls: use Resource, Rate or Calls")
 	}
-	bursts := l.Algorithm == AlgorithmTokenBucket || l.Algorithm == AlgorithmGCRA
+	way := l.way()
 	switch {
-	case l.Burst != 0 && !bursts:
+	case l.Burst != 0 && (way == nil || !way.bursts):
 		bad("Burst", l.Burst, "must be 0 unless the algorithm is token_bucket or gcra")
 	case math.IsNaN(l.Burst) || l.Burst < 0 || l.Burst > 0 && l.Burst < 1 || l.Burst > MaxCapacity:
 		bad("Burst", l.Burst, fmt.Sprintf("must be from 1 to %.0f, or 0 for the capacity", MaxCapacity))
@@ -235,9 +194,7 @@ func (l *Limit) maxRequest() int64 {
 }
 
 // wholeUnits reports whether a rate's algorithm counts no fractions.
-func (l *Limit) wholeUnits() bool {
-	return l.Algorithm == "" || l.Algorithm == AlgorithmSlidingWindow || l.Algorithm == AlgorithmFixedWindow
-}
+func (l *Limit) wholeUnits() bool { return l.way().whole }
 
 // burst returns how many units can be taken at one instant.
 func (l *Limit) burst() float64 {

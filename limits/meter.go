@@ -40,16 +40,7 @@ func newMeter(l *Limit, now int64) meter {
 	if math.IsInf(l.Capacity, 1) {
 		return nil
 	}
-	switch l.Algorithm {
-	case AlgorithmFixedWindow:
-		return &fixedWindow{window: int64(l.Window), origin: now, capacity: int64(l.Capacity)}
-	case AlgorithmTokenBucket, AlgorithmGCRA:
-		return newBucket(l)
-	case AlgorithmLeakyBucket:
-		return &leakyBucket{drainOf(l)}
-	default:
-		return &slidingWindow{window: int64(l.Window), capacity: int64(l.Capacity)}
-	}
+	return l.way().meter(l, now)
 }
 
 // numbers reads what binary.AppendVarint has written.

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// The models below are the algorithms as the literature has them, in exact
+// The models below are the algorithms() as the literature has them, in exact
 // fractions and without any thought of speed.
 
 // model is one of them. Times do not go back.

@@ -282,7 +282,7 @@ func limitSets() *rapid.Generator[[]Limit] {
 		for i := range rapid.IntRange(0, 2).Draw(t, "rates") {
 			capacity := rapid.IntRange(1, 6).Draw(t, "capacity")
 			l := Rate(fmt.Sprint("rate", i), float64(capacity), time.Duration(capacity*rapid.IntRange(1, 300).Draw(t, "milliseconds per unit"))*time.Millisecond)
-			limits = append(limits, l.By(rapid.SampledFrom(algorithms).Draw(t, "algorithm")))
+			limits = append(limits, l.By(rapid.SampledFrom(algorithms()).Draw(t, "algorithm")))
 		}
 		if len(limits) == 0 {
 			limits = append(limits, Resource("resource", 2))

@@ -221,7 +221,7 @@ func (p *promised) resize(capacity float64) {
 // so, however late, whatever is used beyond, and over every resize.
 func TestNoAlgorithmAdmitsMoreThanItPromises(t *testing.T) {
 	t.Parallel()
-	for _, a := range algorithms {
+	for _, a := range algorithms() {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) { keepPromises(t, rates(a).Draw(t, "limit"), 60, 120) })
@@ -232,7 +232,7 @@ func TestNoAlgorithmAdmitsMoreThanItPromises(t *testing.T) {
 // So it does where there are many more leases than a bucket tells apart.
 func TestNoAlgorithmAdmitsMoreThanItPromisesToManyLeases(t *testing.T) {
 	t.Parallel()
-	for _, a := range algorithms {
+	for _, a := range algorithms() {
 		t.Run(string(a), func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {

@@ -152,3 +152,7 @@ func (w *slidingWindow) clone() meter {
 }
 
 func (w *slidingWindow) renew(int64) { w.first, w.n, w.sum = 0, 0, 0 }
+
+func newSlidingWindow(l *Limit, _ int64) meter {
+	return &slidingWindow{window: int64(l.Window), capacity: int64(l.Capacity)}
+}

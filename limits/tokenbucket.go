@@ -36,3 +36,5 @@ func (b *bucket) resize(now int64, l *Limit) {
 	b.drain.resize(now, l)
 	b.burst = product(parts(l.burst()), b.window)
 }
+
+func newTokenBucket(l *Limit, _ int64) meter { return newBucket(l) }
