@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,45 +37,60 @@ func ExampleClock() {
 
 // A workflow, in Temporal's test environment with the engine inside: hours of
 // waiting take no time, and timers of the workflow fire in between.
-func ExampleNewWorkflowEnvironment() { //nolint:testableexamples // it needs a test
-	llm := activity.Define[*flaky]("Flaky", activity.Options{
+func ExampleNewWorkflowEnvironment() {
+	t := newT() // a test's *testing.T
+	defer t.end()
+	pages := activity.Define[*flaky]("Flaky", activity.Options{
 		Retry: retrypolicy.Policy{NumRetries: 3, Wait: time.Hour}, CallTimeout: 24 * time.Hour,
 	})
-	fetch := activity.Method(llm, "Fetch", (*flaky).Fetch)
+	fetch := activity.Method(pages, "Fetch", (*flaky).Fetch)
 
-	test := func(t *testing.T) { // a test of yours
-		t.Helper()
-		env := testsuite.NewWorkflowEnvironment(t)
-		testsuite.Register(t, env, llm, &flaky{})
-		env.ExecuteWorkflow(func(ctx workflow.Context) (string, error) { return fetch.Execute(ctx, "7").Get(ctx) })
-		if err := env.GetWorkflowError(); err != nil {
-			t.Error(err)
-		}
-	}
-	_ = test
+	env := testsuite.NewWorkflowEnvironment(t)
+	testsuite.Register(t, env, pages, &flaky{})
+	env.ExecuteWorkflow(func(ctx workflow.Context) (string, error) { return fetch.Execute(ctx, "7").Get(ctx) })
+	var page string
+	err := env.GetWorkflowResult(&page)
+	fmt.Println(page, err)
+	// Output: page 7 <nil>
 }
 
 // A real server, one for all tests of a package.
-func ExampleClient() { //nolint:testableexamples // it needs a test
+func ExampleClient() {
+	t := newT() // a test's *testing.T
+	defer t.end()
 	fetch := activity.Func("Fetch", func(_ context.Context, id int) (string, error) { return fmt.Sprint("page ", id), nil },
 		activity.FuncOptions[int, string]{Retry: retrypolicy.Policy{NumRetries: 3}, CallTimeout: time.Minute})
 
-	test := func(t *testing.T) {
-		t.Helper()
-		c := testsuite.Client(t)
-		w := worker.New(c, t.Name(), worker.Options{})
-		worker.RegisterFunc(w, fetch)
-		if err := w.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer w.Stop()
-		call, err := fetch.With(activity.CallOptions{TaskQueue: t.Name()}).Submit(t.Context(), c, 7)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if page, err := call.Get(t.Context()); page != "page 7" {
-			t.Error(page, err)
-		}
+	c := testsuite.Client(t)
+	queue := "ExampleClient" // t.Name()
+	w := worker.New(c, queue, worker.Options{})
+	worker.RegisterFunc(w, fetch)
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
 	}
-	_ = test
+	defer w.Stop()
+	fmt.Println(fetch.With(activity.CallOptions{TaskQueue: queue}).Run(context.Background(), c, 7))
+	// Output: page 7 <nil>
+}
+
+// exampleT stands where a test would be.
+type exampleT struct {
+	testing.TB
+	cleanups []func()
+}
+
+func newT() *exampleT { return &exampleT{} }
+
+func (*exampleT) Helper()              {}
+func (*exampleT) Skipped() bool        { return false }
+func (*exampleT) Failed() bool         { return false }
+func (*exampleT) Logf(string, ...any)  {}
+func (*exampleT) Output() io.Writer    { return io.Discard }
+func (*exampleT) Fatal(args ...any)    { panic(fmt.Sprint(args...)) }
+func (t *exampleT) Cleanup(end func()) { t.cleanups = append(t.cleanups, end) }
+
+func (t *exampleT) end() {
+	for _, end := range slices.Backward(t.cleanups) {
+		end()
+	}
 }
