@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/policytest"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -43,7 +44,7 @@ func TestCeilingsAreThoseOfTheSpecificationsTables(t *testing.T) {
 
 func TestAttemptNumbersBelowOneCountAsOne(t *testing.T) {
 	t.Parallel()
-	for _, b := range algorithms {
+	for _, b := range policytest.Algorithms() {
 		p := retrypolicy.Policy{Backoff: b}
 		for _, n := range []int{0, -1, math.MinInt} {
 			assert.Equal(t, p.Ceiling(1), p.Ceiling(n), "%v, attempt %d", b, n)
@@ -106,7 +107,7 @@ func TestCustomBackoffIsNotAskedWhereThereIsNoWait(t *testing.T) {
 func TestCeilingsStayWithinTheirBoundsAndNeverShrink(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p := drawPolicy(t)
+		p := policytest.Draw(t)
 		a, b := drawAttempt(t, "a"), drawAttempt(t, "b")
 		most := p.MaxWait
 		if most == 0 {
@@ -125,7 +126,7 @@ func TestCeilingsStayWithinTheirBoundsAndNeverShrink(t *testing.T) {
 
 func TestAlgorithmsSaturateInsteadOfOverflowing(t *testing.T) {
 	t.Parallel()
-	for _, b := range algorithms {
+	for _, b := range policytest.Algorithms() {
 		for _, wait := range []time.Duration{1, time.Second, retrypolicy.MaxDuration - 1, retrypolicy.MaxDuration} {
 			last := time.Duration(0)
 			for _, n := range []int{1, 2, 62, 63, 64, 65, 92, 93, 94, 1000, math.MaxInt32, math.MaxInt} {
@@ -143,7 +144,7 @@ func TestAlgorithmsSaturateInsteadOfOverflowing(t *testing.T) {
 
 func TestParseAlgorithmKnowsItsNames(t *testing.T) {
 	t.Parallel()
-	for _, b := range algorithms {
+	for _, b := range policytest.Algorithms() {
 		got, err := retrypolicy.ParseAlgorithm(string(b))
 		require.NoError(t, err)
 		assert.Equal(t, b, got)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/policytest"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
@@ -60,7 +61,7 @@ func TestNoWaitHasNoJitter(t *testing.T) {
 func TestDelayStaysWithinWhatItsJitterPromises(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p := drawPolicy(t)
+		p := policytest.Draw(t)
 		n := drawAttempt(t, "n")
 		ceiling, delay := p.Ceiling(n), p.Delay(n, drawSource(t))
 		if ceiling == 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/policytest"
 	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -101,7 +102,7 @@ func TestBoundsThemselvesAreAllowed(t *testing.T) {
 func TestDrawnPoliciesPassCheck(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p := drawPolicy(t)
+		p := policytest.Draw(t)
 		require.NoError(t, p.Check())
 	})
 }

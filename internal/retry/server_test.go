@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/concurry-go/concurry/internal/policytest"
 	"github.com/concurry-go/concurry/internal/retry"
 	"github.com/concurry-go/concurry/retrypolicy"
 )
@@ -60,7 +61,7 @@ func TestBackstopIsFarBeyondTheBudget(t *testing.T) {
 func TestTemporalPoliciesAreSuchAsTheServerAccepts(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p := drawPolicy(t)
+		p := policytest.Draw(t)
 		policy, backstop := retry.Temporal(&p), retry.Backstop(&p)
 		require.EqualValues(t, p.NumRetries+1, policy.MaximumAttempts)
 		require.EqualValues(t, 2*(p.NumRetries+1)+10, backstop.MaximumAttempts)

@@ -1,4 +1,5 @@
-package retry_test
+// Package policytest draws policies, for property tests.
+package policytest
 
 import (
 	"time"
@@ -8,14 +9,17 @@ import (
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
-var algorithms = []retrypolicy.Algorithm{retrypolicy.Exponential, retrypolicy.Linear, retrypolicy.Fibonacci, retrypolicy.Constant}
+// Algorithms returns all algorithms.
+func Algorithms() []retrypolicy.Algorithm {
+	return []retrypolicy.Algorithm{retrypolicy.Exponential, retrypolicy.Linear, retrypolicy.Fibonacci, retrypolicy.Constant}
+}
 
-// drawPolicy is any policy that passes Check, filters left out.
-func drawPolicy(t *rapid.T) retrypolicy.Policy {
+// Draw returns any policy that passes Check, filters left out.
+func Draw(t *rapid.T) retrypolicy.Policy {
 	backoffs := []retrypolicy.Backoff{nil, retrypolicy.BackoffFunc(func(wait time.Duration, n int) time.Duration {
 		return (wait ^ 0x5DEECE66D) * time.Duration(n*7919) // anything, also negative
 	})}
-	for _, a := range algorithms {
+	for _, a := range Algorithms() {
 		backoffs = append(backoffs, a)
 	}
 	return retrypolicy.Policy{
