@@ -49,10 +49,10 @@ func (r *result) explain() error {
 			return not("outside a session")
 		}
 	case endsBetween:
-		// The server makes no other attempt of a call that was canceled while its
-		// hand-back was on its way, and ends it with that.
-		if !r.canceled {
-			return not("and nobody canceled it")
+		// The server makes no other attempt of a call that was canceled, or ran out of
+		// time, while its hand-back was on its way, and ends it with that.
+		if s.CallTimeout == 0 && !r.canceled {
+			return not("without a call timeout, and nobody canceled it")
 		}
 	case endsStrange:
 		return not("which is none that a call can have")

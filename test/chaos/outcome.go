@@ -79,7 +79,7 @@ func endingOf(err error) ending {
 		return endsCanceled
 	case isApp && app.Type() == "LimitWait":
 		return endsWaiting
-	case isApp && slices.Contains([]string{"ResultRefused", "JournalUnreadable", "JournalUnrecorded"}, app.Type()):
+	case isApp && !timedOut && slices.Contains([]string{"ResultRefused", "JournalUnreadable", "JournalUnrecorded"}, app.Type()):
 		return endsBetween
 	case named.MatchString(err.Error()):
 		return endsBodys
