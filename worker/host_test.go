@@ -52,7 +52,7 @@ func TestHostedMistakesAreToldBeforeAnythingIsPolled(t *testing.T) {
 	start := func(options ...worker.Option) error {
 		return sdkworker.New(testsuite.Client(t), Queue(t), sdkworker.Options{Plugins: []sdkworker.Plugin{worker.Plugin(options...)}}).Start()
 	}
-	require.ErrorContains(t, start(worker.Host(d, nil)), "worker: Scripted: its implementation is nil; want a *worker_test.scripted")
+	require.ErrorContains(t, start(worker.Host(d, nil)), "worker: Scripted: its implementation is nil; want a *enginetest.Scripted")
 	require.ErrorContains(t, start(worker.Host(d, &Scripted{}), worker.Host(d, &Scripted{})), "worker: Scripted.Do: registered twice")
 	require.ErrorContains(t, start(worker.Host(activity.Define[*Scripted]("Empty", activity.Options{}), &Scripted{})), "worker: Empty: no methods are declared; use activity.Method")
 	require.ErrorContains(t, start(worker.Host(d, &Scripted{}), worker.Policies{"Scripted.Do": {}}), "worker: Scripted.Do: it is a method of a definition, whose options stand there: remove it from Policies")

@@ -34,7 +34,7 @@ func TestStartRefusesIncompleteRegistrationsBeforePolling(t *testing.T) {
 		for _, want := range []string{
 			"Empty: no methods are declared",
 			"Untimed.Do: AttemptTimeout and CallTimeout are both unset",
-			"Scripted: its implementation is nil; want a *worker_test.scripted",
+			"Scripted: its implementation is nil; want a *enginetest.Scripted",
 			"Scripted.Do: registered twice",
 			"the definition is nil",
 		} {
