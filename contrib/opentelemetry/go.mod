@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/concurry-go/concurry => ../..
 
 require (
-	github.com/concurry-go/concurry v0.0.0-20261125232014-601503ec822a
+	github.com/concurry-go/concurry v0.0.0-20261126031132-1c1430f1ced2
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/otel v1.44.0
 	go.opentelemetry.io/otel/sdk v1.44.0

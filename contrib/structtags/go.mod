@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/concurry-go/concurry => ../..
 
 require (
-	github.com/concurry-go/concurry v0.0.0-20261125232014-601503ec822a
+	github.com/concurry-go/concurry v0.0.0-20261126031132-1c1430f1ced2
 	github.com/go-playground/validator/v10 v10.30.4
 	github.com/stretchr/testify v1.12.1
 	pgregory.net/rapid v1.3.0
