@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,11 +78,18 @@ var mutations = map[string]mutation{
 	"limit-wait-unfenced":          {"TestCrashTable/connection_cut" + waitsHere + "/0_", 2, bodies},
 }
 
-// The engine moves on, and this is told before anybody runs the whole table.
+// The engine moves on, and this fails before anybody runs the whole table.
 func TestChangesApply(t *testing.T) {
 	t.Parallel()
-	for name := range changes(t) {
-		overlay(t, name)
+	for name, file := range changes(t) {
+		build := []string{"build", "-overlay=" + overlay(t, name)}
+		for _, h := range hunks(t, file) {
+			build = append(build, "../../"+path.Dir(h.file))
+		}
+		command := exec.CommandContext(t.Context(), "go", build...)
+		command.Env = append(os.Environ(), "GOWORK=off")
+		out, err := command.CombinedOutput()
+		assert.NoError(t, err, "%s: %s", name, out)
 	}
 }
 
