@@ -45,7 +45,7 @@ type Set struct {
 	contexts map[*grant]map[*dependent]struct{}
 
 	queue
-	quick
+	fastPath
 
 	// The set of a key tells these when it may have become idle.
 	keyed *Keyed

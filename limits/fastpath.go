@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// quick lets a set acquire and release without its mutex.
+// fastPath lets a set acquire and release without its mutex.
 //
 // If the set's only limit is a resource, word packs the free units and the number of open
 // leases while nobody holds the mutex or waits. Otherwise word is shut, and the fields
@@ -14,7 +14,7 @@ import (
 //
 // If the set has no resource, the end of a lease changes only the number of open leases.
 // ended counts those, and the mutex is not needed.
-type quick struct {
+type fastPath struct {
 	acquires, releases bool // whether the set has each of the two ways
 
 	word  atomic.Int64
@@ -40,7 +40,7 @@ func (s *Set) openWays() {
 }
 
 // closeWays makes a new set one that can tell when it has become idle, which the
-// quick ways do not.
+// fast path does not.
 func (s *Set) closeWays() { s.acquires, s.releases, s.open = false, false, false }
 
 // belong makes s, which is idle, the set of a key.
