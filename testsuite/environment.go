@@ -68,14 +68,14 @@ func NewWorkflowEnvironment(t testing.TB, refine ...worker.Option) *WorkflowEnvi
 		Simulated: activityhost.SimulatedWorkflow,
 		Sessions:  true,
 	}
-	o, hosts := options(t, host, refine)
+	o := options(t, host, refine)
 	o.EnableSessionWorker = true
 	o.DeadlockDetectionTimeout = deadlockDetection
 	env.SetWorkerOptions(o)
 	t.Cleanup(host.Close)
 	t.Cleanup(func() { env.AssertExpectations(t) })
 	e := &WorkflowEnvironment{TestWorkflowEnvironment: env, host: host}
-	apply(t, e, hosts...)
+	registerHosted(t, e)
 	return e
 }
 
@@ -104,11 +104,11 @@ func NewActivityEnvironment(t testing.TB, refine ...worker.Option) *ActivityEnvi
 	env := suite.NewTestActivityEnvironment()
 	clock := NewClock()
 	host := &activityhost.Host{Clock: engine.Clock{Now: clock.Now, Sleep: clock.sleep, Random: clock.draw}, Simulated: activityhost.SimulatedActivity}
-	o, hosts := options(t, host, refine)
+	o := options(t, host, refine)
 	env.SetWorkerOptions(o)
 	t.Cleanup(host.Close)
 	e := &ActivityEnvironment{TestActivityEnvironment: env, Clock: clock, host: host}
-	apply(t, e, hosts...)
+	registerHosted(t, e)
 	return e
 }
 
@@ -117,10 +117,9 @@ func logger(t testing.TB) log.Logger {
 	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 }
 
-func options(t testing.TB, host *activityhost.Host, refine []worker.Option) (sdkworker.Options, []*registration.Registration) {
+func options(t testing.TB, host *activityhost.Host, refine []worker.Option) sdkworker.Options {
 	t.Helper()
-	hosts, err := registration.Refine(host, refine)
-	if err != nil {
+	if err := registration.Refine(host, refine); err != nil {
 		t.Fatal(err)
 	}
 	plugin, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{
@@ -130,7 +129,7 @@ func options(t testing.TB, host *activityhost.Host, refine []worker.Option) (sdk
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sdkworker.Options{Plugins: []sdkworker.Plugin{plugin}}, hosts
+	return sdkworker.Options{Plugins: []sdkworker.Plugin{plugin}}
 }
 
 func (e *WorkflowEnvironment) engine() *activityhost.Host { return e.host }
@@ -148,9 +147,17 @@ func RegisterFunc[In, Out any](t testing.TB, env Environment, h *activity.FuncHa
 	apply(t, env, registration.Bind(h, nil))
 }
 
-func apply(t testing.TB, env Environment, all ...*registration.Registration) {
+func apply(t testing.TB, env Environment, r *registration.Registration) {
 	t.Helper()
-	if err := registration.Apply(all, env, env.engine()); err != nil {
+	if err := registration.Apply([]*registration.Registration{r}, env, env.engine()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// registerHosted hosts what worker.Host and worker.HostFunc name.
+func registerHosted(t testing.TB, env Environment) {
+	t.Helper()
+	if err := env.engine().RegisterHosted(env); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -4,13 +4,13 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/internal/callworkflow"
-	"github.com/concurry-go/concurry/internal/registration"
 )
 
 // registry is what a plugin is given to register with.
 type registry interface {
-	registration.Registry
+	activityhost.Registry
 	RegisterWorkflowWithOptions(w any, o workflow.RegisterOptions)
 }
 

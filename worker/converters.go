@@ -54,7 +54,7 @@ func configureClient(_ context.Context, o client.PluginConfigureClientOptions) e
 // may have been lost. It counts none if the server says that the worker did not know
 // the activity or could not read its arguments.
 func AdoptBefore(t time.Time) Option {
-	return option(func(h *engine) error {
+	return option(func(h *activityhost.Host) error {
 		if t.IsZero() {
 			return errors.New("worker: AdoptBefore: the time is zero")
 		}

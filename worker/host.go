@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/concurry-go/concurry/activity"
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/internal/registration"
 )
 
@@ -12,11 +13,11 @@ import (
 // calls of all these workers, so its methods must be safe for concurrent use.
 // Registrations that are incomplete or wrong are errors of the worker's Start.
 func Host[S any](d *activity.Definition[S], impl S) Option {
-	return option(func(h *engine) error {
+	return option(func(h *activityhost.Host) error {
 		if d == nil {
 			return errors.New("worker: Host: the definition is nil")
 		}
-		h.hosts = append(h.hosts, registration.Bind(d, impl))
+		host(h, registration.Bind(d, impl))
 		return nil
 	})
 }
@@ -24,11 +25,17 @@ func Host[S any](d *activity.Definition[S], impl S) Option {
 // HostFunc hosts a function declared by activity.Func on every worker of a plugin;
 // see [Host].
 func HostFunc[In, Out any](f *activity.FuncHandle[In, Out]) Option {
-	return option(func(h *engine) error {
+	return option(func(h *activityhost.Host) error {
 		if f == nil {
 			return errors.New("worker: HostFunc: the function handle is nil")
 		}
-		h.hosts = append(h.hosts, registration.Bind(f, nil))
+		host(h, registration.Bind(f, nil))
 		return nil
+	})
+}
+
+func host(h *activityhost.Host, r *registration.Registration) {
+	h.Hosted = append(h.Hosted, func(registry activityhost.Registry, of *activityhost.Host) error {
+		return registration.Apply([]*registration.Registration{r}, registry, of)
 	})
 }

@@ -43,6 +43,28 @@ func TestWorkerOfTemporalsOwnHostsADefinition(t *testing.T) {
 	assert.Equal(t, 42, n)
 }
 
+// The client's plugin hosts on workers that have a plugin of their own, whose engine
+// takes its place.
+func TestDefinitionsOfTheClientsPluginAreGovernedOnWorkersWithTheirOwn(t *testing.T) {
+	t.Parallel()
+	queue := Queue(t)
+	impl := &Scripted{Body: func(_ context.Context, n int, in string) (string, error) {
+		if n < 3 {
+			return "", errors.New("not yet")
+		}
+		return in + "!", nil
+	}}
+	d, do := Define(t, InPlace, retrypolicy.Policy{NumRetries: 5})
+	c := testsuite.Dial(t, testsuite.Server(t), client.Options{Plugins: []client.Plugin{worker.Plugin(worker.Host(d, impl))}})
+	w := sdkworker.New(c, queue, sdkworker.Options{Plugins: []sdkworker.Plugin{worker.Plugin()}})
+	require.NoError(t, w.Start())
+	t.Cleanup(w.Stop)
+	out, err := do.With(activity.CallOptions{TaskQueue: queue}).Run(t.Context(), c, "hello")
+	require.NoError(t, err)
+	assert.Equal(t, "hello!", out)
+	assert.EqualValues(t, 3, impl.Started.Load())
+}
+
 func TestHostedMistakesAreToldBeforeAnythingIsPolled(t *testing.T) {
 	t.Parallel()
 	_, err := worker.NewPlugin(worker.Host[*Scripted](nil, &Scripted{}), worker.HostFunc[int, int](nil))

@@ -9,23 +9,21 @@ import (
 
 	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/internal/chain"
-	"github.com/concurry-go/concurry/internal/registration"
 	"github.com/concurry-go/concurry/internal/slots"
 )
 
 // hosted is one worker of a plugin: its engine, and what belongs to it.
 type hosted struct {
 	host    *activityhost.Host
-	hosts   []*registration.Registration // by Host and HostFunc
 	names   policyNames
 	calls   callWorkflow
 	reports reporting
 }
 
 // newHosted puts an engine into a worker's options.
-func newHosted(engine *engine, o *worker.PluginConfigureWorkerOptions) (*hosted, error) {
-	options, host := o.WorkerOptions, engine.Host
-	h := &hosted{host: host, hosts: engine.hosts, names: policyNames{host: host, policies: host.Governed()}}
+func newHosted(host *activityhost.Host, o *worker.PluginConfigureWorkerOptions) (*hosted, error) {
+	options := o.WorkerOptions
+	h := &hosted{host: host, names: policyNames{host: host, policies: host.Governed()}}
 	if options.WorkerStopTimeout == 0 {
 		options.WorkerStopTimeout = stopTimeout
 	}
@@ -79,7 +77,7 @@ func versioned(o *worker.Options) bool {
 // start begins what goes on while the worker runs. others says that other
 // workers may have the activities which this one lacks.
 func (h *hosted) start(r registry, others bool) error {
-	if err := registration.Apply(h.hosts, r, h.host); err != nil {
+	if err := h.host.RegisterHosted(r); err != nil {
 		return chain.Each(err, prefixed)
 	}
 	if !others {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"go.temporal.io/sdk/interceptor"
+
+	"github.com/concurry-go/concurry/internal/activityhost"
 )
 
 // Inside puts interceptors between the engine and the methods, the first one
@@ -17,7 +19,7 @@ import (
 // of those which the engine does not govern. Only their InterceptActivity is
 // used. Calls in this process, by Inline, have no interceptors.
 func Inside(interceptors ...interceptor.WorkerInterceptor) Option {
-	return option(func(h *engine) error {
+	return option(func(h *activityhost.Host) error {
 		for n, i := range interceptors {
 			if i == nil {
 				return fmt.Errorf("worker: Inside: interceptor %d is nil", n)

@@ -35,7 +35,7 @@ const DefaultLimitMetricsInterval = 10 * time.Second
 //
 // every is how often they are reported; zero means DefaultLimitMetricsInterval.
 func LimitMetrics(handler client.MetricsHandler, every time.Duration) Option {
-	return option(func(h *engine) error {
+	return option(func(h *activityhost.Host) error {
 		switch {
 		case handler == nil:
 			return errors.New("worker: LimitMetrics: the handler is nil")

@@ -33,7 +33,7 @@ const (
 // Option refines a plugin, and with it a worker: [Policies], [Host], [HostFunc],
 // [Observe], [Inside], [Slots], [LimitMetrics], [AdoptBefore] or [Random].
 type Option interface {
-	apply(h *engine) error
+	apply(h *activityhost.Host) error
 }
 
 // Policies are options by activity type, for activities that exist already:
@@ -47,7 +47,7 @@ type Option interface {
 // definitions are not named here: their options stand in their definition.
 type Policies map[string]activity.Options
 
-func (p Policies) apply(h *engine) error {
+func (p Policies) apply(h *activityhost.Host) error {
 	for _, activityType := range slices.Sorted(maps.Keys(p)) {
 		spec, err := registration.PolicySpec(activityType, p[activityType])
 		if err != nil {
@@ -62,14 +62,14 @@ func (p Policies) apply(h *engine) error {
 	return nil
 }
 
-type option func(h *engine) error
+type option func(h *activityhost.Host) error
 
-func (o option) apply(h *engine) error { return o(h) }
+func (o option) apply(h *activityhost.Host) error { return o(h) }
 
 // Observe calls observers after every attempt on the worker, of all methods of
 // definitions, and of activities in [Policies].
 func Observe(observers ...retrypolicy.Observer) Option {
-	return option(func(h *engine) error {
+	return option(func(h *activityhost.Host) error {
 		for i, o := range observers {
 			if o == nil {
 				return fmt.Errorf("worker: Observe: observer %d is nil", i)
@@ -83,7 +83,7 @@ func Observe(observers ...retrypolicy.Observer) Option {
 // Random replaces the source of jitter, such as with testsuite.Seeded in tests:
 // uniform in [0, n), safe for concurrent use.
 func Random(source func(n int64) int64) Option {
-	return option(func(h *engine) error {
+	return option(func(h *activityhost.Host) error {
 		if source == nil {
 			return errors.New("worker: Random: the source is nil")
 		}
@@ -92,13 +92,8 @@ func Random(source func(n int64) int64) Option {
 	})
 }
 
-// engine is what options refine.
-type engine struct {
-	*activityhost.Host
-	hosts []*registration.Registration
-}
-
-func (h *engine) refine(options []Option) error {
+// refine applies options to an engine.
+func refine(h *activityhost.Host, options []Option) error {
 	var errs []error
 	for i, o := range options {
 		if o == nil {
@@ -111,10 +106,8 @@ func (h *engine) refine(options []Option) error {
 }
 
 func init() { //nolint:gochecknoinits // package testsuite gets what users do not
-	registration.Refine = func(host *activityhost.Host, options any) ([]*registration.Registration, error) {
-		h := &engine{Host: host}
-		err := h.refine(options.([]Option)) //nolint:forcetypeassert // package testsuite's types see to it
-		return h.hosts, err
+	registration.Refine = func(host *activityhost.Host, options any) error {
+		return refine(host, options.([]Option)) //nolint:forcetypeassert // package testsuite's types see to it
 	}
 }
 
@@ -145,7 +138,7 @@ func Plugin(options ...Option) *PluginSet {
 
 // NewPlugin makes the plugin.
 func NewPlugin(options ...Option) (*PluginSet, error) {
-	if _, err := newEngine(options); err != nil {
+	if _, err := newHost(options); err != nil {
 		return nil, err
 	}
 	p := &PluginSet{options: options, workers: map[string]*hosted{}}
@@ -165,10 +158,10 @@ func NewPlugin(options ...Option) (*PluginSet, error) {
 	return p, nil
 }
 
-// newEngine is an engine refined by options, whose clock has no defaults yet.
-func newEngine(options []Option) (*engine, error) {
-	h := &engine{Host: &activityhost.Host{}}
-	return h, h.refine(options)
+// newHost is an engine refined by options, whose clock has no defaults yet.
+func newHost(options []Option) (*activityhost.Host, error) {
+	host := &activityhost.Host{}
+	return host, refine(host, options)
 }
 
 func (p *PluginSet) configureClient(ctx context.Context, o client.PluginConfigureClientOptions) error {
@@ -180,7 +173,7 @@ func (p *PluginSet) configureClient(ctx context.Context, o client.PluginConfigur
 
 // configureWorker gives a worker an engine. The SDK panics with its error.
 func (p *PluginSet) configureWorker(_ context.Context, o worker.PluginConfigureWorkerOptions) error {
-	host, err := newEngine(p.options)
+	host, err := newHost(p.options)
 	if err != nil {
 		return err
 	}
@@ -197,7 +190,7 @@ func (p *PluginSet) configureWorker(_ context.Context, o worker.PluginConfigureW
 
 // configureReplayer gives a replayer the side of workflows.
 func (p *PluginSet) configureReplayer(_ context.Context, o worker.PluginConfigureWorkflowReplayerOptions) error {
-	host, err := newEngine(p.options)
+	host, err := newHost(p.options)
 	if err != nil {
 		return err
 	}
@@ -235,11 +228,11 @@ func (p *PluginSet) StopWorker(ctx context.Context, o worker.PluginStopWorkerOpt
 
 // check refuses options of a worker that do not go together with the plugin's.
 func (p *PluginSet) check(o *worker.Options) error {
-	host, err := newEngine(p.options)
+	host, err := newHost(p.options)
 	if err != nil {
 		return err
 	}
-	return checkOptions(o, host.Host)
+	return checkOptions(o, host)
 }
 
 // sole is the worker of a plugin that has one.

@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/sdk/worker"
 
+	"github.com/concurry-go/concurry/internal/activityhost"
 	"github.com/concurry-go/concurry/internal/limitengine"
 	"github.com/concurry-go/concurry/limits"
 )
@@ -25,7 +26,7 @@ import (
 // while it waits for a task. Activities of sessions, and local ones, have slots of
 // their own.
 func Slots(limiter limits.Limiter, units limits.Units) Option {
-	return option(func(h *engine) error {
+	return option(func(h *activityhost.Host) error {
 		if limiter == nil {
 			return errors.New("worker: Slots: the limiter is nil")
 		}

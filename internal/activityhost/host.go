@@ -49,6 +49,8 @@ type Host struct {
 	Tuner *slots.Tuner
 	// Notes are told when the worker starts: they may be mistakes.
 	Notes []string
+	// Hosted register the definitions that the worker's plugins host.
+	Hosted []func(r Registry, h *Host) error
 
 	// registered are the names of all activities of the worker; nil if that is
 	// not known.
@@ -59,6 +61,20 @@ type Host struct {
 	bodies sessionBodies
 	line   line
 	waited atomic.Int64 // nanoseconds that activities of a test environment have waited for limits
+}
+
+// Registry is the part of Temporal's registries that takes methods.
+type Registry interface {
+	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
+}
+
+// RegisterHosted registers what plugins host. The error says all that is wrong.
+func (h *Host) RegisterHosted(r Registry) error {
+	var errs []error
+	for _, register := range h.Hosted {
+		errs = append(errs, register(r, h))
+	}
+	return errors.Join(errs...)
 }
 
 // Report tells somebody of the host, again and again, until ctx ends.
@@ -217,6 +233,7 @@ func (h *Host) takeOver(other *Host) {
 	h.Reports = append(h.Reports, other.Reports...)
 	h.Inside = slices.Concat(other.Inside, h.Inside)
 	h.Notes = append(h.Notes, other.Notes...)
+	h.Hosted = append(h.Hosted, other.Hosted...)
 	if h.Reserve == nil {
 		h.Reserve = other.Reserve
 	}

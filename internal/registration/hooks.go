@@ -14,7 +14,6 @@ var (
 	// PolicySpec is package activity's: what the engine needs of activity.Options
 	// for an activity that exists already.
 	PolicySpec func(activityType string, options any) (*engine.Spec, error)
-	// Refine is package worker's: it applies a []worker.Option to an engine, and
-	// returns what the options host.
-	Refine func(host *activityhost.Host, options any) ([]*Registration, error)
+	// Refine is package worker's: it applies a []worker.Option to an engine.
+	Refine func(host *activityhost.Host, options any) error
 )

@@ -35,11 +35,6 @@ type Method struct {
 	Err error
 }
 
-// Registry is the part of Temporal's registries that takes methods.
-type Registry interface {
-	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
-}
-
 // Broken is a registration that fails with err.
 func Broken(err error) *Registration { return &Registration{Name: "?", Err: err} }
 
@@ -60,7 +55,7 @@ func (r *Registration) check() error {
 
 // Apply registers functions with Temporal and specs with the engine. The error
 // says everything that is missing or wrong; then nothing is registered.
-func Apply(registrations []*Registration, registry Registry, host *activityhost.Host) error {
+func Apply(registrations []*Registration, registry activityhost.Registry, host *activityhost.Host) error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, r := range registrations {
