@@ -111,7 +111,7 @@ func Complete(ctx context.Context, s *engine.Spec, c client.Client, encoded []by
 	}
 	s = merged
 	var d wire.JournalDocument
-	if problem := json.Unmarshal(t.Journal, &d); problem != nil {
+	if problem := wire.Read(wire.Journal, t.Journal, &d); problem != nil {
 		return fmt.Errorf("%s: ticket: %w", s.Method, problem)
 	}
 	user, problem := userDetails(t)

@@ -6,11 +6,14 @@ import (
 	"github.com/concurry-go/concurry/retrypolicy"
 )
 
-type DriverKey struct{}
-
+// Keys of values in the contexts of attempts.
 type (
+	// DriverKey is that of the driver's own, where a driver has some.
+	DriverKey struct{}
+	// PreviousKey is that of the call's earlier outcomes.
 	PreviousKey struct{}
-	NumberKey   struct{}
+	// NumberKey is that of the attempt's number.
+	NumberKey struct{}
 )
 
 // Number is the number of the attempt that ctx belongs to, 0 for none.

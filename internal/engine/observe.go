@@ -56,6 +56,7 @@ type PastCall struct {
 	Earlier   []retrypolicy.Outcome
 }
 
+// Snapshot returns what c is at the moment.
 func Snapshot(c retrypolicy.Past) PastCall {
 	return PastCall{Took: c.Elapsed(), Arguments: c.Args(), Earlier: c.Previous()}
 }

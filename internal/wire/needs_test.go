@@ -52,3 +52,13 @@ func TestFieldsThatReadersHaveToKnow(t *testing.T) {
 	data := json.RawMessage(`{"needs": ["text", "Plain"]}`)
 	require.NoError(t, open(data, &embedded))
 }
+
+func TestDocumentsInsideOthersSayWhatReadersHaveToKnow(t *testing.T) {
+	t.Parallel()
+	var d wire.JournalDocument
+	require.NoError(t, wire.Read(wire.Journal, []byte(`{"started": 2, "color": "red"}`), &d))
+	assert.Equal(t, 2, d.Started)
+	err := wire.Read(wire.Journal, []byte(`{"started": 2, "debts": 1, "needs": ["debts"]}`), &d)
+	require.EqualError(t, err, "journal needs debts, which this build of concurry does not know; upgrade it")
+	require.ErrorContains(t, wire.Read(wire.Journal, []byte(`{`), &d), "journal: ")
+}

@@ -110,10 +110,18 @@ func Open(kind Kind, p *commonpb.Payload, document any) error {
 	if m := string(p.GetMetadata()[MarkKey]); m != mark(kind) {
 		return &VersionError{Kind: kind, Mark: m}
 	}
-	if err := json.Unmarshal(p.GetData(), document); err != nil {
+	return Read(kind, p.GetData(), document)
+}
+
+// Read is Open for a document that stands inside another one, such as the journal in
+// a ticket.
+//
+//workflowcheck:ignore
+func Read(kind Kind, data []byte, document any) error {
+	if err := json.Unmarshal(data, document); err != nil {
 		return fmt.Errorf("%s: %w", kind, err)
 	}
-	unknown, err := unknownNeeds(p.GetData(), document)
+	unknown, err := unknownNeeds(data, document)
 	if err != nil {
 		return fmt.Errorf("%s: %w", kind, err)
 	}

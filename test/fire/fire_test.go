@@ -56,15 +56,15 @@ type field struct {
 //
 // No more cells than starts has room for bring server and worker up at one time:
 // calls that run already would miss their heartbeats.
-func runCell(t *testing.T, c cell, seed uint64, starts chan struct{}) (n int, got ending) {
+func runCell(t *testing.T, c cell, seed uint64, starts chan struct{}) (n int, got ending, again bool) {
 	t.Helper()
 	n, got, err := playCell(t, c, seed, starts)
-	if errors.Is(err, errSlow) {
+	if again = errors.Is(err, errSlow); again {
 		t.Logf("seed %d, once more: %v", seed, err)
 		n, got, err = playCell(t, c, seed, starts)
 	}
 	require.NoError(t, err)
-	return n, got
+	return n, got, again
 }
 
 // errSlow is the error of a cell that may have been run by a slow machine.

@@ -22,6 +22,7 @@ var (
 // tally is what the runs of one cell came to.
 type tally struct {
 	runs, fewest, most int
+	again              int // runs that began with one of too few bodies
 	endings            map[ending]int
 }
 
@@ -45,7 +46,7 @@ func TestCrashTable(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/%s/%d retries/round %d", c.event, c.phase, c.retries, round+1), func(t *testing.T) {
 				t.Parallel()
-				n, got := runCell(t, c, s+uint64(round*1000+i), starts)
+				n, got, again := runCell(t, c, s+uint64(round*1000+i), starts)
 				mu.Lock()
 				defer mu.Unlock()
 				if tallies[c] == nil {
@@ -55,6 +56,9 @@ func TestCrashTable(t *testing.T) {
 				one.runs++
 				one.fewest, one.most = min(one.fewest, n), max(one.most, n)
 				one.endings[got]++
+				if again {
+					one.again++
+				}
 			})
 		}
 	}
@@ -75,6 +79,9 @@ func summarise(tallies map[cell]*tally, seed uint64) {
 		var endings []string
 		for _, e := range slices.Sorted(maps.Keys(one.endings)) {
 			endings = append(endings, fmt.Sprintf("%s ×%d", e, one.endings[e]))
+		}
+		if one.again > 0 {
+			endings = append(endings, fmt.Sprintf("once more ×%d", one.again))
 		}
 		fmt.Printf("%-48s %-40s %7d %5d  %-17s  %s\n", c.event, c.phase, c.retries, one.runs, fmt.Sprintf("%s / %d", bodies, c.bodies), strings.Join(endings, ", "))
 	}

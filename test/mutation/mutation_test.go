@@ -96,7 +96,7 @@ func TestChangesApply(t *testing.T) {
 func TestBrokenEnginesFailTheCrashTable(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("takes minutes")
+		t.Skip("-short leaves no time to run the crash table on each broken engine; make test-fire does")
 	}
 	program, err := devserver.Find(t.Context(), os.Stderr)
 	require.NoError(t, err)
